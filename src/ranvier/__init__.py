@@ -1,0 +1,3 @@
+"""Ranvier: a Redis- and Valkey-compatible in-memory data server."""
+
+__version__ = "0.1.0"
