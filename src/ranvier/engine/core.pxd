@@ -1,0 +1,289 @@
+"""The structures that the engine's modules share: a request's arguments, a command, a call, a client, the core.
+
+One `Core` is one server's engine state. Everything here is plain memory, so that it can be used without the
+interpreter's lock; the Python objects that belong to it (`object` columns as `void *`) are kept alive by the loop.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from ranvier.engine.database cimport Database, Keyspace
+from ranvier.engine.memory cimport Blob, Memory
+
+# ---- requests -------------------------------------------------------------------------------------------------------
+
+cdef struct Arg:
+    const char *data
+    size_t length
+    Blob *blob                   # not NULL: the argument came alone in a blob, a handler may take a reference
+
+# An argument of a request that is not complete yet: an offset, because the buffer may move.
+cdef struct Part:
+    size_t offset
+    size_t length
+    Blob *blob
+
+cdef enum RequestKind:
+    REQUEST_NONE = 0
+    REQUEST_MULTIBULK = 1
+
+# What the parser remembers of an incomplete request. Offsets count from the request's first byte.
+cdef struct Parser:
+    int kind
+    int64_t missing              # arguments still to come
+    int64_t bulk_length          # announced length of the argument being read, -1 before its header
+    size_t position              # bytes of the request that are parsed
+    size_t searched              # bytes behind `position` that hold no line end
+    Part *parts
+    size_t part_count
+    size_t part_capacity
+    Blob *big                    # the big argument that is being filled, its CRLF included
+
+cdef struct Request:
+    size_t first                 # index of its first argument in the batch
+    size_t count
+    size_t end                   # offset behind its last byte
+    Command *command             # filled by dispatch's look-ahead, NULL when unknown
+    uint64_t hash                # of its first key
+
+cdef struct Batch:
+    Memory *memory
+    Arg *args
+    size_t arg_count
+    size_t arg_capacity
+    Request *requests
+    size_t request_count
+    size_t request_capacity
+
+# ---- commands -------------------------------------------------------------------------------------------------------
+
+# What can refuse a command, or is due before it runs: one bit each, in the order of lifecycle A4.
+# `commands/gates.py` holds the ordered list that says who acts and what is answered.
+cdef enum Gate:
+    GATE_PROTECTED = 1 << 0          # DEBUG, MODULE: needs enable-debug-command
+    GATE_AUTHENTICATION = 1 << 1
+    GATE_NO_MULTI = 1 << 2
+    GATE_ACL = 1 << 3
+    GATE_CLUSTER = 1 << 4
+    GATE_EVICT_CLIENTS = 1 << 5
+    GATE_OUT_OF_MEMORY = 1 << 6
+    GATE_TRACKING_TABLE = 1 << 7
+    GATE_DISK_ERROR = 1 << 8
+    GATE_GOOD_REPLICAS = 1 << 9
+    GATE_READ_ONLY = 1 << 10
+    GATE_SUBSCRIBED = 1 << 11
+    GATE_STALE = 1 << 12
+    GATE_LOADING = 1 << 13
+    GATE_BUSY = 1 << 14
+    GATE_REPLICA = 1 << 15
+    GATE_PAUSED_WRITE = 1 << 16
+    GATE_PAUSED_ALL = 1 << 17
+    GATE_QUEUE = 1 << 18             # in MULTI: queue instead of running
+
+cdef enum CommandFlag:
+    COMMAND_WRITE = 1 << 0
+    COMMAND_READ_ONLY = 1 << 1
+    COMMAND_DENY_OUT_OF_MEMORY = 1 << 2
+    COMMAND_ADMIN = 1 << 3
+    COMMAND_CONTAINER = 1 << 4       # the second word chooses the command
+    COMMAND_SKIP_SLOWLOG = 1 << 5
+    COMMAND_NO_AUTHENTICATION = 1 << 6
+
+ctypedef void (*native_t)(Call *call) noexcept
+
+cdef struct Command:
+    char *name                   # lower case, "client|list" for a subcommand
+    size_t name_length
+    int arity                    # as in COMMAND: the name counts; negative is a minimum
+    uint32_t gates
+    uint32_t flags
+    int first_key                # 0: no key at a fixed place
+    int last_key
+    int key_step
+    native_t native              # or NULL and then
+    void *handler                # a Python callable (client, args) -> reply value
+    void *record                 # commands.spec.Command
+    Command **subcommands
+    size_t subcommand_count
+    int64_t calls
+    int64_t nanoseconds
+    int64_t rejected_calls
+    int64_t failed_calls
+
+# ---- one call -------------------------------------------------------------------------------------------------------
+
+cdef struct Call:
+    Core *core
+    Client *client
+    Database *database
+    Command *command
+    Arg *args                    # args[0] is the command's name
+    size_t count
+    uint64_t hash                # of the key at command.first_key
+    int64_t dirty                # changes made
+    void *propagated             # a Python list of argument lists, or NULL: the request as it came
+    bint failed                  # an error was replied
+
+# ---- output ---------------------------------------------------------------------------------------------------------
+
+cdef struct Block:
+    Block *next
+    size_t used                  # bytes to send
+    size_t capacity              # bytes that fit; 0: this node refers to `blob`
+    const char *data             # the block's own bytes, or a part of the blob's
+    Blob *blob
+
+# ---- clients --------------------------------------------------------------------------------------------------------
+
+cdef enum Phase:
+    PHASE_HANDSHAKE = 0              # accepted, nothing decided yet (protected mode, later TLS and PROXY)
+    PHASE_READY = 1                  # requests are read and executed
+    PHASE_BLOCKED = 2                # a command waits; bytes are read, nothing is parsed
+    PHASE_CLOSING_AFTER_REPLY = 3    # nothing more is parsed; what is owed is written
+    PHASE_CLOSING = 4                # nothing parsed, nothing written; teardown is due
+    PHASE_DRAINING = 5               # all is written and the sending side shut; input is discarded within bounds
+    PHASE_CLOSED = 6                 # torn down; only the memory is left
+
+cdef enum ClientClass:
+    CLASS_NORMAL = 0
+    CLASS_REPLICA = 1
+    CLASS_PUBSUB = 2
+
+cdef struct Client:
+    Core *core
+    void *handle                 # its ClientHandle; owned through the loop's dictionary of clients
+    uint64_t id
+    int fd                       # -1: a client without a socket
+    int phase
+    uint32_t gates               # GATE_ bits closed for this client
+    int protocol                 # 2 or 3
+    int client_class
+    Database *database
+    bint authenticated
+    bint ever_authenticated
+    bint want_write              # the poller watches for writability
+    bint reading                 # the poller watches for readability
+    bint end_of_input            # the peer shut its sending side
+    bint linger                  # close by way of PHASE_DRAINING
+    bint pending_write           # on core.pending_writes
+    bint waiting                 # on core.waiting: has input that may go on after the write step
+    bint closing_queued          # on core.closed
+    bint no_touch
+    # input
+    Parser parser
+    char *query                  # its own remainder: query[query_start:query_end]
+    size_t query_start
+    size_t query_end
+    size_t query_capacity
+    # output
+    Block *head
+    Block *tail
+    size_t sent                  # bytes of `head` that are already sent
+    size_t owed_bytes            # all bytes not yet sent, referenced ones included
+    size_t output_bytes          # memory of all blocks behind the first, referenced values included
+    size_t output_blocks         # number of blocks behind the first
+    int64_t soft_limit_since_ms  # monotonic, 0 when below the soft limit
+    # statistics
+    int64_t created_ms           # monotonic
+    int64_t active_ms            # monotonic, last read or write
+    uint64_t input_bytes
+    uint64_t output_bytes_total
+    uint64_t commands
+    Command *last_command
+    size_t linger_bytes
+    int64_t linger_until_ms
+    # lists
+    Client *previous
+    Client *next
+    Client *next_pending_write
+    Client *next_waiting
+    Client *next_closed
+
+cdef struct Limits:
+    size_t read_minimum_bytes
+    size_t inline_request_bytes
+    int64_t argument_count
+    size_t big_argument_bytes
+    int64_t bulk_bytes
+    size_t query_buffer_bytes
+    size_t batch_requests
+    int64_t unauthenticated_arguments
+    int64_t unauthenticated_bulk_bytes
+    size_t unauthenticated_query_buffer_bytes
+    size_t unauthenticated_output_bytes
+    size_t write_bytes_per_turn
+    size_t referenced_value_bytes
+    size_t owed_bytes
+    size_t free_blocks
+    size_t linger_bytes
+    int64_t linger_ms
+    size_t output_hard_bytes[3]      # by ClientClass; 0: no limit
+    size_t output_soft_bytes[3]
+    int64_t output_soft_seconds[3]
+    int64_t idle_seconds             # `timeout`
+
+cdef struct Statistics:
+    int64_t commands
+    int64_t connections
+    int64_t rejected_connections
+    int64_t input_bytes
+    int64_t output_bytes
+    int64_t reads
+    int64_t writes
+    int64_t errors
+    int64_t query_buffer_disconnections
+    int64_t output_buffer_disconnections
+    int64_t turns
+    int64_t commands_per_turn_maximum
+    int64_t input_peak_bytes         # largest query buffer seen
+    int64_t output_peak_bytes
+
+# What a change of a key concerns; with none of them set, the effect call is a counter and one test.
+cdef enum Effect:
+    EFFECT_OBSERVED = 1 << 0         # a listener in Python (tests, extensions)
+    EFFECT_NOTIFIED = 1 << 1         # keyspace notifications
+    EFFECT_WATCHED = 1 << 2
+    EFFECT_TRACKED = 1 << 3
+    EFFECT_AWAITED = 1 << 4          # someone is blocked on a key
+    EFFECT_PROPAGATED = 1 << 5       # append-only file, replicas
+
+cdef enum EventClass:
+    EVENT_GENERIC = 1 << 0           # g
+    EVENT_STRING = 1 << 1            # $
+    EVENT_LIST = 1 << 2              # l
+    EVENT_SET = 1 << 3               # s
+    EVENT_HASH = 1 << 4              # h
+    EVENT_SORTED_SET = 1 << 5        # z
+    EVENT_EXPIRED = 1 << 6           # x
+    EVENT_EVICTED = 1 << 7           # e
+    EVENT_STREAM = 1 << 8            # t
+    EVENT_NEW = 1 << 9               # n
+
+cdef struct Core:
+    Memory memory
+    Keyspace keyspace
+    Limits limits
+    Statistics statistics
+    int64_t wall_ms              # the turn's time
+    int64_t monotonic_ms
+    uint64_t gates               # GATE_ bits closed for everyone
+    uint32_t effects             # EFFECT_ bits that are on
+    int64_t dirty                # changes since the start
+    void *engine                 # the Engine object (borrowed)
+    Database **databases
+    int database_count
+    Batch batch
+    Call *call                   # the call that is running, or NULL
+    Client *first                # all clients with an entry in the loop
+    Client *last
+    size_t client_count
+    Client *pending_writes       # have bytes to send
+    Client *waiting              # have input that waits for the write step
+    Client *closed               # torn down, memory to be freed in the free step
+    Block *free_blocks
+    size_t free_block_count
+    int64_t slow_nanoseconds     # slowlog threshold, negative: off
+    int64_t list_pack_size       # list-max-listpack-size
+    bint lazy_delete             # lazyfree-lazy-user-del
+    bint lazy_server_delete      # lazyfree-lazy-server-del
+    bint lazy_expire

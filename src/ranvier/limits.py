@@ -1,0 +1,42 @@
+"""Every limit on what a peer can grow, with its reason. Options of the configuration override those they name.
+
+Numbers that are Redis's own are kept, because clients and operators know them (lifecycle: A2, A3, A6).
+"""
+
+# Reading -------------------------------------------------------------------------------------------------------------
+READ_BUFFER_BYTES = 65536  # the loop's shared read buffer: what all reads of one turn fit in
+READ_MINIMUM_BYTES = 16384  # a read is not started with less room than this, so that every client gets a fair share
+INLINE_REQUEST_BYTES = 65536  # an inline line, and the header line of a count (PROTO_INLINE_MAX_SIZE)
+ARGUMENT_COUNT = 2**31 - 1  # announced by `*n`; the argument array grows with what has arrived
+BIG_ARGUMENT_BYTES = 32768  # from here an argument is read into a blob of its own (PROTO_MBULK_BIG_ARG)
+BULK_BYTES = 512 * 1024**2  # proto-max-bulk-len
+QUERY_BUFFER_BYTES = 1024**3  # client-query-buffer-limit
+BATCH_REQUESTS = 64  # requests parsed ahead before the first of them runs
+UNAUTHENTICATED_ARGUMENTS = 10  # CVE-2021-32675
+UNAUTHENTICATED_BULK_BYTES = 16384
+UNAUTHENTICATED_QUERY_BUFFER_BYTES = 1024**2
+UNAUTHENTICATED_OUTPUT_BYTES = 1024  # CVE-2025-21605
+
+# Writing -------------------------------------------------------------------------------------------------------------
+OUTPUT_BLOCK_BYTES = 16384  # one block of the output buffer (PROTO_REPLY_CHUNK_BYTES)
+WRITE_BYTES_PER_TURN = 65536  # one fast reader must not starve the others (NET_MAX_WRITES_PER_EVENT)
+REFERENCED_VALUE_BYTES = 16384  # from here a value is referenced by the output buffer, not copied into it
+OWED_BYTES = 1024**2  # replies owed to a client beyond this make the rest of its requests wait for the write step
+FREE_BLOCKS = 256  # blocks kept for the next reply; more are given back to the allocator
+
+# Closing -------------------------------------------------------------------------------------------------------------
+LINGER_BYTES = 1024**2  # discarded after a protocol error, so that no reset eats the error text
+LINGER_MILLISECONDS = 2000
+
+# Accepting -----------------------------------------------------------------------------------------------------------
+ACCEPTS_PER_TURN = 10  # max-new-connections-per-cycle
+ACCEPT_BACKOFF_MILLISECONDS = 100  # after EMFILE and its like; doubles up to the maximum
+ACCEPT_BACKOFF_MAXIMUM_MILLISECONDS = 5000
+RESERVED_DESCRIPTORS = 32  # left for files and listeners when maxclients is fitted to RLIMIT_NOFILE
+
+# Work per turn -------------------------------------------------------------------------------------------------------
+EVENTS_PER_POLL = 1024
+EXPIRE_BUCKETS_PER_SLICE = 64  # home buckets of the expiry index looked at before the clock is read again
+EXPIRE_MICROSECONDS_PER_TURN = 1000
+FREED_ITEMS_PER_SLICE = 256
+FREE_MICROSECONDS_PER_TURN = 1000
