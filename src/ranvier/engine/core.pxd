@@ -79,15 +79,15 @@ cdef enum Gate:
     GATE_PAUSED_WRITE = 1 << 16
     GATE_PAUSED_ALL = 1 << 17
     GATE_QUEUE = 1 << 18             # in MULTI: queue instead of running
+    GATE_EVICT_KEYS = 1 << 19
+    GATE_REDIRECT = 1 << 20
+    GATE_ASYNC_LOADING = 1 << 21
+    GATE_MONITOR = 1 << 22
 
 cdef enum CommandFlag:
     COMMAND_WRITE = 1 << 0
-    COMMAND_READ_ONLY = 1 << 1
-    COMMAND_DENY_OUT_OF_MEMORY = 1 << 2
-    COMMAND_ADMIN = 1 << 3
-    COMMAND_CONTAINER = 1 << 4       # the second word chooses the command
-    COMMAND_SKIP_SLOWLOG = 1 << 5
-    COMMAND_NO_AUTHENTICATION = 1 << 6
+    COMMAND_CONTAINER = 1 << 1       # the second word chooses the command
+    COMMAND_SKIP_SLOWLOG = 1 << 2
 
 ctypedef void (*native_t)(Call *call) noexcept
 
@@ -103,8 +103,6 @@ cdef struct Command:
     native_t native              # or NULL and then
     void *handler                # a Python callable (client, args) -> reply value
     void *record                 # commands.spec.Command
-    Command **subcommands
-    size_t subcommand_count
     int64_t calls
     int64_t nanoseconds
     int64_t rejected_calls
@@ -166,8 +164,10 @@ cdef struct Client:
     bint end_of_input            # the peer shut its sending side
     bint linger                  # close by way of PHASE_DRAINING
     bint pending_write           # on core.pending_writes
-    bint waiting                 # on core.waiting: has input that may go on after the write step
+    bint stalled                 # has input that waits until less is owed to it
+    bint waiting                 # on core.waiting
     bint closing_queued          # on core.closed
+    int close_reason             # engine.phase.CloseReason
     bint no_touch
     # input
     Parser parser
@@ -266,10 +266,12 @@ cdef struct Core:
     Statistics statistics
     int64_t wall_ms              # the turn's time
     int64_t monotonic_ms
-    uint64_t gates               # GATE_ bits closed for everyone
+    uint32_t gates               # GATE_ bits closed for everyone
     uint32_t effects             # EFFECT_ bits that are on
     int64_t dirty                # changes since the start
     void *engine                 # the Engine object (borrowed)
+    void *commands               # the CommandTable object (borrowed)
+    int64_t command_ns           # monotonic: when the running command began, which is when the one before it ended
     Database **databases
     int database_count
     Batch batch
@@ -278,7 +280,7 @@ cdef struct Core:
     Client *last
     size_t client_count
     Client *pending_writes       # have bytes to send
-    Client *waiting              # have input that waits for the write step
+    Client *waiting              # stalled clients that may go on, and unblocked ones
     Client *closed               # torn down, memory to be freed in the free step
     Block *free_blocks
     size_t free_block_count

@@ -1,0 +1,23 @@
+"""The Python side of a client, its creation, and its teardown: the one list of what a close undoes."""
+
+from ranvier.engine.core cimport Client, Core
+
+
+cdef class ClientHandle:
+    cdef Client state
+    cdef object __weakref__
+    cdef readonly object server
+    cdef public bytes name
+    cdef public bytes library_name
+    cdef public bytes library_version
+    cdef readonly str address
+    cdef readonly str local_address
+    cdef public str user
+    cdef public bint unix_socket
+
+    cdef void attach(self, Core *core, int fd)
+
+
+# Undo everything that the client is part of and close its socket: phase CLOSED. Idempotent. The memory goes later, in
+# the free step, when the loop forgets the handle.
+cdef void teardown(Client *client)

@@ -1,0 +1,181 @@
+"""A client: hot state in a C struct inside its Python handle, cold state in Python attributes.
+
+A client without a socket (fd -1) is a client too: tests, scripts and replay execute commands through it.
+
+Closing is in two steps. `engine/phase` marks and queues; `teardown` here is the one list of what a close undoes, run
+in the free step of the turn or, for a close "now" (CLIENT KILL), at once; the struct itself lives as long as somebody
+holds the handle, and everything that could reach it through the core is unlinked before the loop lets go.
+"""
+
+from libc.string cimport memset
+from posix.unistd cimport close
+
+from ranvier.engine.core cimport (
+    GATE_AUTHENTICATION,
+    PHASE_BLOCKED,
+    PHASE_CLOSED,
+    PHASE_CLOSING,
+    PHASE_CLOSING_AFTER_REPLY,
+    PHASE_READY,
+)
+from ranvier.engine.dispatch cimport client_changed, client_propagate, select_database
+from ranvier.engine.input cimport input_free, query_bytes
+from ranvier.engine.output cimport output_append, output_free
+from ranvier.engine.phase cimport (
+    CLOSE_KILLED,
+    CLOSE_QUIT,
+    close_after_reply,
+    close_reason_name,
+    request_close,
+    set_phase,
+)
+from ranvier.engine.request cimport parser_init
+
+cdef extern from "<sys/socket.h>" nogil:
+    enum:
+        SHUT_RDWR
+    int shutdown(int fd, int how)
+
+
+cdef class ClientHandle:
+    """What command handlers see of a client. All methods belong to the server's thread."""
+
+    def __init__(self, server: object, address: str = "", local_address: str = "", unix_socket: bool = False) -> None:
+        self.server = server
+        self.name = b""
+        self.library_name = b""
+        self.library_version = b""
+        self.address = address
+        self.local_address = local_address
+        self.unix_socket = unix_socket
+        self.user = "default"
+
+    cdef void attach(self, Core *core, int fd):
+        memset(&self.state, 0, sizeof(Client))
+        self.state.core = core
+        self.state.handle = <void *>self
+        self.state.fd = fd
+        self.state.phase = PHASE_READY
+        self.state.protocol = 2
+        self.state.database = core.databases[0]
+        self.state.created_ms = core.monotonic_ms
+        self.state.active_ms = core.monotonic_ms
+        parser_init(&self.state.parser)
+
+    @property
+    def id(self) -> int:
+        return self.state.id
+
+    @property
+    def fd(self) -> int:
+        return self.state.fd
+
+    @property
+    def protocol(self) -> int:
+        return self.state.protocol
+
+    @protocol.setter
+    def protocol(self, int version) -> None:
+        self.state.protocol = version
+
+    @property
+    def closed(self) -> bool:
+        return self.state.phase == PHASE_CLOSED or self.state.phase == PHASE_CLOSING
+
+    @property
+    def close_reason(self) -> str:
+        return (<bytes>close_reason_name(self.state.close_reason)).decode()
+
+    @property
+    def authenticated(self) -> bool:
+        return self.state.authenticated
+
+    @authenticated.setter
+    def authenticated(self, bint value) -> None:
+        self.state.authenticated = value
+        if value:
+            self.state.ever_authenticated = True
+            self.state.gates &= ~<int>GATE_AUTHENTICATION
+        else:
+            self.state.gates |= GATE_AUTHENTICATION
+
+    @property
+    def database_index(self) -> int:
+        return self.state.database.index
+
+    @property
+    def database(self) -> object:
+        """The handle of the selected database."""
+        return self.server.engine.databases[self.state.database.index]
+
+    def select(self, index: int) -> None:
+        """Select a database; the caller has checked the range."""
+        select_database(&self.state, index)
+
+    def changed(self, key: bytes, event: str, event_class: int, propagated: list[list[bytes]] | None = None) -> None:
+        """The effect call (design, law 7) of a Python handler: `key` changed by `event` in the selected database."""
+        client_changed(&self.state, key, event.encode(), event_class)
+        if propagated is not None:
+            client_propagate(&self.state, propagated)
+
+    def close_after_reply(self) -> None:
+        """Run nothing more and close when the reply is written (QUIT, CLIENT KILL of oneself)."""
+        close_after_reply(&self.state, CLOSE_QUIT)
+
+    def close(self, reason: int = CLOSE_KILLED) -> None:
+        """Close now: what is owed is dropped, the socket is shut at once."""
+        request_close(&self.state, reason)
+        teardown(&self.state)
+
+    def send(self, data: bytes) -> None:
+        """Queue raw bytes (the rejection lines of the accept path)."""
+        output_append(&self.state, data, len(data))
+
+    def describe(self) -> dict[str, object]:
+        """The fields of CLIENT LIST that the engine keeps."""
+        cdef Client *c = &self.state
+        cdef size_t held = 0
+        if c.head != NULL and c.head.capacity != 0:
+            held = c.head.used - c.sent
+        return {
+            "id": c.id,
+            "fd": c.fd,
+            "age": (c.core.monotonic_ms - c.created_ms) // 1000,
+            "idle": (c.core.monotonic_ms - c.active_ms) // 1000,
+            "db": c.database.index,
+            "qbuf": query_bytes(c),
+            "qbuf-free": c.query_capacity - (c.query_end - c.query_start),
+            "rbs": 16384 if c.head != NULL else 0,
+            "obl": held,
+            "oll": c.output_blocks,
+            "omem": c.output_bytes,
+            "tot-mem": sizeof(Client) + c.query_capacity + c.output_bytes + (16384 if c.head != NULL else 0),
+            "events": ("r" if c.reading else "") + ("w" if c.want_write else ""),
+            "cmd": "NULL" if c.last_command == NULL else c.last_command.name[:c.last_command.name_length].decode(),
+            "resp": c.protocol,
+            "tot-net-in": c.input_bytes,
+            "tot-net-out": c.output_bytes_total,
+            "tot-cmds": c.commands,
+            "blocked": c.phase == PHASE_BLOCKED,
+            "closing": c.phase == PHASE_CLOSING,
+            "closing-after-reply": c.phase == PHASE_CLOSING_AFTER_REPLY,
+            "no-touch": c.no_touch,
+        }
+
+
+cdef void teardown(Client *client):
+    if client.phase == PHASE_CLOSED:
+        return
+    # 1. nobody serves it any more
+    request_close(client, CLOSE_KILLED)
+    set_phase(client, PHASE_CLOSED)
+    # 2. the socket; shutdown first, so that the peer sees the end even while a forked child holds the descriptor
+    if client.fd >= 0:
+        (<object>client.core.engine).forget_socket(<ClientHandle>client.handle)
+        shutdown(client.fd, SHUT_RDWR)
+        close(client.fd)
+        client.fd = -1
+    # 3. buffers
+    input_free(client)
+    output_free(client)
+    client.stalled = False

@@ -1,0 +1,45 @@
+"""Look-ahead, gates, the call, and the one place where a change takes effect."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint32_t
+
+from ranvier.engine.core cimport EFFECT_OBSERVED, EFFECT_PROPAGATED, Batch, Call, Client, Command, Core, native_t
+
+
+cdef class CommandTable:
+    cdef Command **slots             # open addressing by name
+    cdef size_t mask
+    cdef list _owned                 # handlers and records that the structs point to
+    cdef list _names
+    cdef dict _commands              # full name -> address
+
+    cdef Command *find(self, const char *name, size_t length) noexcept
+    cdef void add(self, bytes name, native_t native, object handler, object record, int arity, uint32_t gates,
+                  uint32_t flags, tuple keys) except *
+
+
+# Parse and execute what `data` holds; returns how many bytes of it are done with.
+cdef size_t process_requests(Core *core, Client *client, char *data, size_t length)
+# Look up and run a batch; returns how many requests were taken (executed or refused).
+cdef size_t execute_batch(Core *core, Client *client, Batch *batch)
+
+cdef void select_database(Client *client, int index) noexcept
+
+# The effect call (design, law 7): every change of a key ends here.
+cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept
+# What the running command is propagated as, instead of as it came: a list of argument lists. Build it only when
+# `propagates(call)`.
+cdef void propagate_as(Call *call, list requests) noexcept
+cdef void client_changed(Client *client, bytes key, bytes event, uint32_t event_class)
+cdef void client_propagate(Client *client, list requests)
+
+
+cdef inline void changed(Call *call, const char *key, size_t length, uint32_t event_class,
+                         const char *event) noexcept:
+    call.dirty += 1
+    if call.core.effects != 0:
+        effect(call, key, length, event_class, event)
+
+
+cdef inline bint propagates(const Call *call) noexcept nogil:
+    return call.core.effects & (EFFECT_PROPAGATED | EFFECT_OBSERVED) != 0

@@ -1,0 +1,435 @@
+"""From parsed requests to running commands.
+
+Strategy: requests parsed together are looked up together - command, key hash, table slot prefetched - and then run in
+order. Whether a command may run is one AND of its gates with what is closed for the server and for its client; only
+when a bit is left does Python walk the ordered list of gates (`commands/gates.py`). The clock is read once per command:
+the end of one is the beginning of the next.
+
+Invariants: argument views die with the batch, so whoever keeps an argument copies it; a client that may not execute
+(closing, blocked, owed too much) has nothing more run for it, and what is left of its bytes stays its own.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
+
+from ranvier.engine.client cimport ClientHandle
+from ranvier.engine.core cimport (
+    COMMAND_CONTAINER,
+    COMMAND_SKIP_SLOWLOG,
+    EFFECT_OBSERVED,
+    GATE_AUTHENTICATION,
+    Arg,
+    Request,
+    native_t,
+)
+from ranvier.engine.database cimport Database, database_hash
+from ranvier.engine.phase cimport CLOSE_ATTACK, CLOSE_BUG, CLOSE_PROTOCOL, close_after_reply, may_execute, request_close
+from ranvier.engine.reply cimport reply_error, reply_error_bytes, reply_value
+from ranvier.engine.request cimport (
+    PARSE_ERROR_BULK_LENGTH,
+    PARSE_ERROR_BULK_STRING,
+    PARSE_ERROR_CRLF,
+    PARSE_ERROR_EXPECTED_DOLLAR,
+    PARSE_ERROR_INLINE,
+    PARSE_ERROR_MULTIBULK_LENGTH,
+    PARSE_ERROR_MULTIBULK_STRING,
+    PARSE_ERROR_QUOTES,
+    PARSE_ERROR_UNAUTHENTICATED_BULK,
+    PARSE_ERROR_UNAUTHENTICATED_MULTIBULK,
+    PARSE_FULL,
+    PARSE_INCOMPLETE,
+    ParseStatus,
+    batch_clear,
+    parse_requests,
+    parser_reset,
+)
+from ranvier.engine.table cimport table_prefetch, table_prefetch_item
+
+from ranvier.errors import CommandError
+
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    enum:
+        CLOCK_MONOTONIC
+    int clock_gettime(int clock, timespec *now)
+
+cdef enum:
+    NAME_BYTES = 64              # no command's name is longer
+
+PROTOCOL_ERRORS = {
+    <int>PARSE_ERROR_MULTIBULK_LENGTH: b"invalid multibulk length",
+    <int>PARSE_ERROR_MULTIBULK_STRING: b"too big mbulk count string",
+    <int>PARSE_ERROR_BULK_STRING: b"too big bulk count string",
+    <int>PARSE_ERROR_EXPECTED_DOLLAR: b"expected '$', got '%c'",
+    <int>PARSE_ERROR_BULK_LENGTH: b"invalid bulk length",
+    <int>PARSE_ERROR_UNAUTHENTICATED_MULTIBULK: b"unauthenticated multibulk length",
+    <int>PARSE_ERROR_UNAUTHENTICATED_BULK: b"unauthenticated bulk length",
+    <int>PARSE_ERROR_INLINE: b"too big inline request",
+    <int>PARSE_ERROR_QUOTES: b"unbalanced quotes in request",
+    <int>PARSE_ERROR_CRLF: b"invalid CRLF in request",
+}
+
+
+cdef inline int64_t now_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
+
+
+# ---- the table of commands ------------------------------------------------------------------------------------------
+
+cdef inline size_t fold(char *target, const char *name, size_t length) noexcept nogil:
+    """Lower-case `name` into `target` (FNV-1a hash returned); `length` is at most NAME_BYTES."""
+    cdef size_t i
+    cdef uint64_t hash = 14695981039346656037ULL
+    cdef unsigned char c
+    for i in range(length):
+        c = <unsigned char>name[i]
+        if c'A' <= c <= c'Z':
+            c |= 32
+        target[i] = <char>c
+        hash = (hash ^ c) * 1099511628211ULL
+    return <size_t>(hash ^ (hash >> 32))
+
+
+cdef class CommandTable:
+    """Commands by name, subcommands under "container|sub"; also what counts their calls."""
+
+    def __init__(self) -> None:
+        self.mask = 2047
+        self.slots = <Command **>calloc(self.mask + 1, sizeof(Command *))
+        if self.slots == NULL:
+            raise MemoryError
+        self._owned = []
+        self._names = []
+        self._commands = {}
+
+    def __dealloc__(self) -> None:
+        cdef size_t i
+        if self.slots != NULL:
+            for i in range(self.mask + 1):
+                free(self.slots[i])
+            free(self.slots)
+
+    cdef Command *find(self, const char *name, size_t length) noexcept:
+        cdef char[NAME_BYTES] folded
+        cdef size_t i
+        cdef Command *command
+        if length > NAME_BYTES:
+            return NULL
+        i = fold(folded, name, length) & self.mask
+        while True:
+            command = self.slots[i]
+            if command == NULL:
+                return NULL
+            if command.name_length == length and memcmp(command.name, folded, length) == 0:
+                return command
+            i = (i + 1) & self.mask
+
+    cdef void add(self, bytes name, native_t native, object handler, object record, int arity, uint32_t gates,
+                  uint32_t flags, tuple keys) except *:
+        cdef char[NAME_BYTES] folded
+        cdef size_t i
+        cdef Command *command
+        if len(self._commands) * 2 > self.mask or len(name) > NAME_BYTES:
+            raise ValueError("the command table is full, or a name too long")
+        command = <Command *>calloc(1, sizeof(Command))
+        if command == NULL:
+            raise MemoryError
+        self._names.append(name)
+        self._owned.append((handler, record))
+        command.name = name
+        command.name_length = len(name)
+        command.arity = arity
+        command.gates = gates
+        command.flags = flags
+        command.first_key, command.last_key, command.key_step = keys
+        command.native = native
+        command.handler = <void *>handler if handler is not None else NULL
+        command.record = <void *>record
+        i = fold(folded, name, len(name)) & self.mask
+        while self.slots[i] != NULL:
+            i = (i + 1) & self.mask
+        self.slots[i] = command
+        self._commands[name.decode()] = <size_t>command
+
+    def statistics(self) -> dict[str, tuple[int, int, int, int]]:
+        """Full name -> (calls, microseconds, rejected calls, failed calls), of commands that were called."""
+        cdef Command *command
+        found = {}
+        for name, address in self._commands.items():
+            command = <Command *><size_t>address
+            if command.calls or command.rejected_calls:
+                found[name] = (command.calls, command.nanoseconds // 1000, command.rejected_calls,
+                               command.failed_calls)
+        return found
+
+    def reset_statistics(self) -> None:
+        cdef Command *command
+        for address in self._commands.values():
+            command = <Command *><size_t>address
+            command.calls = command.nanoseconds = command.rejected_calls = command.failed_calls = 0
+
+
+# ---- parse and execute ----------------------------------------------------------------------------------------------
+
+cdef size_t process_requests(Core *core, Client *client, char *data, size_t length):
+    cdef size_t offset = 0, consumed = 0, done
+    cdef ParseStatus status
+    cdef char found = 0
+    cdef Batch *batch = &core.batch
+    core.command_ns = now_ns()
+    while offset < length and may_execute(client):
+        if client.owed_bytes > core.limits.owed_bytes:
+            client.stalled = True
+            parser_reset(&client.parser, &core.memory)
+            break
+        client.stalled = False
+        status = parse_requests(&client.parser, batch, data + offset, length - offset, &core.limits,
+                                client.authenticated, &consumed, &found)
+        done = execute_batch(core, client, batch)
+        if done < batch.request_count:
+            # The rest is parsed again when it may run: bytes are kept, views are not.
+            consumed = batch.requests[done - 1].end
+            parser_reset(&client.parser, &core.memory)
+            status = PARSE_FULL
+        batch_clear(batch)
+        offset += consumed
+        if status == PARSE_FULL:
+            continue
+        if status != PARSE_INCOMPLETE and may_execute(client):
+            protocol_error(client, status, found, data + offset, length - offset)
+        break
+    return offset
+
+
+cdef void protocol_error(Client *client, ParseStatus status, char found, const char *data, size_t length) except *:
+    """Answer, and close in such a way that the peer gets to read the answer (lifecycle A3-16, A3-17)."""
+    cdef bytes text = PROTOCOL_ERRORS[<int>status]
+    if status == PARSE_ERROR_EXPECTED_DOLLAR:
+        text = text % <unsigned char>found
+    reply_error_bytes(client, b"ERR Protocol error: " + text)
+    (<object>client.core.engine).protocol_error(<ClientHandle>client.handle, text, data[:length])
+    client.linger = True
+    close_after_reply(client, CLOSE_PROTOCOL)
+
+
+cdef size_t execute_batch(Core *core, Client *client, Batch *batch):
+    cdef size_t i
+    cdef Request *request
+    cdef Command *command
+    cdef Arg *args
+    cdef CommandTable commands = <CommandTable>core.commands
+    for i in range(batch.request_count):
+        request = &batch.requests[i]
+        args = batch.args + request.first
+        command = commands.find(args[0].data, args[0].length)
+        request.command = command
+        # Arity is checked before a key is looked for: the arguments may not be there.
+        if command != NULL and 0 < command.first_key < <int64_t>request.count:
+            request.hash = database_hash(client.database, args[command.first_key].data, args[command.first_key].length)
+            table_prefetch(&client.database.keys, request.hash)
+        else:
+            request.hash = 0
+    if batch.request_count > 1:
+        for i in range(batch.request_count):
+            if batch.requests[i].hash != 0:
+                table_prefetch_item(&client.database.keys, batch.requests[i].hash)
+    for i in range(batch.request_count):
+        request = &batch.requests[i]
+        execute_request(core, client, batch.args + request.first, request)
+        if not may_execute(client) or client.owed_bytes > core.limits.owed_bytes:
+            return i + 1
+    return batch.request_count
+
+
+cdef void execute_request(Core *core, Client *client, Arg *args, Request *request):
+    cdef Call call
+    cdef Command *command = request.command
+    cdef uint32_t closed = core.gates | client.gates
+    call.core = core
+    call.client = client
+    call.database = client.database
+    call.command = command
+    call.args = args
+    call.count = request.count
+    call.hash = request.hash
+    call.dirty = 0
+    call.propagated = NULL
+    call.failed = False
+    # Before the look-up, so that a stranger learns nothing (as Valkey 9).
+    if closed & GATE_AUTHENTICATION and (command == NULL or command.gates & GATE_AUTHENTICATION):
+        if command != NULL:
+            command.rejected_calls += 1
+        reply_error(&call, b"NOAUTH Authentication required.")
+        return
+    if command != NULL and command.flags & COMMAND_CONTAINER and request.count > 1:
+        command = find_subcommand(&call)
+        call.command = command
+    if command == NULL:
+        refuse_unknown(&call)
+        return
+    if (command.arity > 0 and command.arity != <int64_t>request.count) or \
+            (command.arity < 0 and <int64_t>request.count < -command.arity):
+        command.rejected_calls += 1
+        reply_error_bytes(client, b"ERR wrong number of arguments for '%s' command" % command_name(command))
+        return
+    if closed & command.gates and refused(&call, closed & command.gates):
+        command.rejected_calls += 1
+        return
+    run(&call)
+
+
+cdef inline bytes command_name(const Command *command):
+    return PyBytes_FromStringAndSize(command.name, command.name_length)
+
+
+cdef Command *find_subcommand(Call *call):
+    """The command that args[1] chooses; NULL (with args left as they are) when there is none."""
+    cdef char[NAME_BYTES * 2] name
+    cdef size_t length = call.command.name_length
+    if call.args[1].length > NAME_BYTES - length - 1:
+        return NULL
+    memcpy(name, call.command.name, length)
+    name[length] = c'|'
+    memcpy(name + length + 1, call.args[1].data, call.args[1].length)
+    return (<CommandTable>call.core.commands).find(name, length + 1 + call.args[1].length)
+
+
+cdef bint refused(Call *call, uint32_t gates):
+    """Ask the ordered list of gates; an answer is an error line."""
+    cdef bytes answer = (<object>call.core.engine).refuse(
+        <ClientHandle>call.client.handle, <object>call.command.record, gates)
+    if answer is None:
+        return False
+    reply_error_bytes(call.client, answer)
+    return True
+
+
+cdef void refuse_unknown(Call *call):
+    cdef bytes name = PyBytes_FromStringAndSize(call.args[0].data, call.args[0].length)
+    cdef bytes shown = b""
+    cdef size_t i
+    if name.lower() in (b"post", b"host:"):
+        (<object>call.core.engine).attack(<ClientHandle>call.client.handle)
+        request_close(call.client, CLOSE_ATTACK)
+        return
+    if (<CommandTable>call.core.commands).find(call.args[0].data, call.args[0].length) != NULL:
+        reply_error_bytes(call.client, b"ERR unknown subcommand '%.128s'. Try %s HELP." % (
+            PyBytes_FromStringAndSize(call.args[1].data, call.args[1].length), name.upper()))
+        return
+    for i in range(1, call.count):
+        if len(shown) >= 128:
+            break
+        shown += b"'%.*s' " % (
+            128 - len(shown), PyBytes_FromStringAndSize(call.args[i].data, call.args[i].length))
+    reply_error_bytes(call.client, b"ERR unknown command '%.128s', with args beginning with: %s" % (name, shown))
+
+
+cdef void run(Call *call):
+    """Run a command that nothing refuses, and do everything that follows from having run it."""
+    cdef Core *core = call.core
+    cdef Command *command = call.command
+    cdef Client *client = call.client
+    cdef Call *outer = core.call
+    cdef int64_t started, ended
+    core.call = call
+    if command.native != NULL:
+        command.native(call)
+    else:
+        run_handler(call)
+    core.call = outer
+    ended = now_ns()
+    started = core.command_ns
+    core.command_ns = ended
+    command.calls += 1
+    command.nanoseconds += ended - started
+    command.failed_calls += call.failed
+    core.statistics.commands += 1
+    client.commands += 1
+    client.last_command = command
+    if call.dirty != 0:
+        core.dirty += call.dirty
+        if propagates(call):
+            propagate(call)
+    if 0 <= core.slow_nanoseconds <= ended - started and not command.flags & COMMAND_SKIP_SLOWLOG:
+        (<object>core.engine).slow(<ClientHandle>client.handle, arguments(call, 0), (ended - started) // 1000)
+
+
+cdef list arguments(Call *call, size_t first):
+    cdef size_t i
+    cdef list found = []
+    for i in range(first, call.count):
+        found.append(PyBytes_FromStringAndSize(call.args[i].data, call.args[i].length))
+    return found
+
+
+cdef void run_handler(Call *call):
+    """A Python handler: its return value is the reply, a CommandError it raises is an error reply.
+
+    Anything else that it raises is a bug: that one client is closed, the server goes on (design, law 13).
+    """
+    cdef size_t skip = 1 if command_is_top(call.command) else 2
+    cdef ClientHandle handle = <ClientHandle>call.client.handle
+    try:
+        reply_value(call.client, (<object>call.command.handler)(handle, arguments(call, skip)))
+    except CommandError as error:
+        call.failed = True
+        reply_error_bytes(call.client, str(error).encode("utf-8", "surrogateescape"))
+    except Exception as error:
+        call.failed = True
+        (<object>call.core.engine).bug(handle, error)
+        request_close(call.client, CLOSE_BUG)
+
+
+cdef inline bint command_is_top(const Command *command) noexcept nogil:
+    cdef size_t i
+    for i in range(command.name_length):
+        if command.name[i] == c'|':
+            return False
+    return True
+
+
+# ---- effects --------------------------------------------------------------------------------------------------------
+
+cdef void select_database(Client *client, int index) noexcept:
+    client.database = client.core.databases[index]
+
+
+cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept:
+    (<object>call.core.engine).key_changed(
+        call.database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)
+
+
+cdef void propagate_as(Call *call, list requests) noexcept:
+    # Held by the call until `propagate` takes it.
+    Py_INCREF(requests)
+    call.propagated = <void *>requests
+
+
+cdef void propagate(Call *call):
+    """Hand on what the command did, in its deterministic form."""
+    cdef list requests
+    if call.propagated != NULL:
+        requests = <list>call.propagated
+        Py_DECREF(requests)
+        call.propagated = NULL
+    else:
+        requests = [arguments(call, 0)]
+    (<object>call.core.engine).propagate(call.database.index, requests)
+
+
+cdef void client_changed(Client *client, bytes key, bytes event, uint32_t event_class):
+    cdef Call *call = client.core.call
+    changed(call, key, len(key), event_class, event)
+
+
+cdef void client_propagate(Client *client, list requests):
+    cdef Call *call = client.core.call
+    if propagates(call) and call.propagated == NULL:
+        propagate_as(call, requests)

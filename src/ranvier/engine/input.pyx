@@ -1,0 +1,138 @@
+"""Reading.
+
+Strategy: all reads of a turn go one behind the other into one shared buffer, and a client owns memory only while it
+has the beginning of a request (or requests that wait until less is owed to it). A big argument is collected in a blob
+that grows with what has arrived - never with what was announced - and becomes the command's argument without a copy.
+
+Invariant: query[query_start:query_end] begins with a request's first byte; while `parser.big` is set, what arrives
+belongs to it alone, and the query ends where the big argument begins.
+"""
+
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.string cimport memcpy, memmove
+
+from ranvier.engine.core cimport PHASE_CLOSING_AFTER_REPLY, Core
+from ranvier.engine.memory cimport Blob, blob_data, blob_grow, blob_new, release, resize
+from ranvier.engine.request cimport parser_reset, wants_blob
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t recv(int fd, void *data, size_t size, int flags)
+
+cdef enum:
+    BLOB_FIRST_BYTES = 65536
+
+
+cdef void query_room(Client *client, size_t size) noexcept nogil:
+    """Make room for `size` bytes behind query_end."""
+    cdef size_t used = client.query_end - client.query_start
+    if client.query_capacity - client.query_end >= size:
+        return
+    # What is consumed stands in front: move only when that pays for itself, so that each byte is moved O(1) times.
+    if client.query_start > 0 and client.query_start >= used:
+        memcpy(client.query, client.query + client.query_start, used)
+        client.query_start = 0
+        client.query_end = used
+        if client.query_capacity - used >= size:
+            return
+    client.query_capacity = (client.query_end + size) * 2 if client.query_end > size else client.query_end + size
+    client.query = <char *>resize(&client.core.memory, client.query, client.query_capacity)
+
+
+cdef void blob_room(Client *client) noexcept nogil:
+    cdef Blob *big = client.parser.big
+    cdef size_t announced = <size_t>client.parser.bulk_length + 2, capacity
+    if big.capacity > big.size:
+        return
+    capacity = big.size * 2 if big.size * 2 < announced else announced
+    client.parser.big = blob_grow(&client.core.memory, big, capacity)
+
+
+cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexcept nogil:
+    cdef Core *core = client.core
+    cdef char *target = shared
+    cdef int kind = RECEIVED_SHARED
+    cdef ssize_t got
+    cdef Blob *big
+    if client.phase < PHASE_CLOSING_AFTER_REPLY:
+        if client.parser.big != NULL:
+            blob_room(client)
+            big = client.parser.big
+            target = blob_data(big) + big.size
+            room = big.capacity - big.size
+            kind = RECEIVED_OWN
+        elif client.query_end > client.query_start:
+            query_room(client, core.limits.read_minimum_bytes)
+            target = client.query + client.query_end
+            room = client.query_capacity - client.query_end
+            kind = RECEIVED_OWN
+    while True:
+        got = recv(client.fd, target, room, 0)
+        if got >= 0 or errno != EINTR:
+            break
+    if got < 0:
+        return RECEIVED_NOTHING if errno == EAGAIN else RECEIVED_ERROR
+    if got == 0:
+        return RECEIVED_END
+    count[0] = got
+    core.statistics.reads += 1
+    core.statistics.input_bytes += got
+    client.input_bytes += got
+    client.active_ms = core.monotonic_ms
+    if kind == RECEIVED_OWN:
+        if client.parser.big != NULL:
+            client.parser.big.size += got
+        else:
+            client.query_end += got
+    return kind
+
+
+cdef void collect_big(Client *client, const char *data, size_t length) noexcept nogil:
+    """The first bytes of a big argument leave the query for a blob."""
+    cdef size_t announced = <size_t>client.parser.bulk_length + 2
+    cdef size_t capacity = length * 2 if length * 2 > BLOB_FIRST_BYTES else BLOB_FIRST_BYTES + 2
+    cdef Blob *big
+    if capacity > announced:
+        capacity = announced
+    big = blob_new(&client.core.memory, capacity)
+    memcpy(blob_data(big), data, length)
+    big.size = length
+    client.parser.big = big
+
+
+cdef void keep_remainder(Client *client, const char *data, size_t length, bint shared) noexcept nogil:
+    cdef size_t kept = length
+    if length == 0:
+        if client.query != NULL:
+            release(&client.core.memory, client.query)
+            client.query = NULL
+        client.query_start = client.query_end = client.query_capacity = 0
+        return
+    # Never the whole argument: had it all arrived, it would have been parsed.
+    if wants_blob(&client.parser, &client.core.limits):
+        kept = client.parser.position
+        collect_big(client, data + kept, length - kept)
+    if shared:
+        client.query_start = client.query_end = 0
+        query_room(client, kept)
+        memcpy(client.query, data, kept)
+        client.query_end = kept
+    else:
+        client.query_start = data - client.query
+        client.query_end = client.query_start + kept
+
+
+cdef size_t query_bytes(const Client *client) noexcept nogil:
+    return client.query_end - client.query_start + (client.parser.big.size if client.parser.big != NULL else 0)
+
+
+cdef size_t query_limit(const Client *client) noexcept nogil:
+    if client.authenticated:
+        return client.core.limits.query_buffer_bytes
+    return client.core.limits.unauthenticated_query_buffer_bytes
+
+
+cdef void input_free(Client *client) noexcept nogil:
+    parser_reset(&client.parser, &client.core.memory)
+    release(&client.core.memory, client.query)
+    client.query = NULL
+    client.query_start = client.query_end = client.query_capacity = 0

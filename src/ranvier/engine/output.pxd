@@ -1,0 +1,35 @@
+"""The output buffer of a client: a block on loan, a chain of blocks, referenced large values, exact accounting."""
+
+from libc.stddef cimport size_t
+
+from ranvier.engine.core cimport Block, Client, Core
+from ranvier.engine.memory cimport Blob
+
+cdef char *output_extend(Client *client, size_t size) noexcept nogil
+cdef void queue_write(Client *client) noexcept nogil
+
+
+cdef inline char *output_room(Client *client, size_t size) noexcept nogil:
+    """`size` contiguous bytes (at most 4096) to write to; follow with output_commit."""
+    cdef Block *tail = client.tail
+    if tail != NULL and tail.capacity - tail.used >= size and tail.capacity != 0:
+        return <char *>tail.data + tail.used
+    return output_extend(client, size)
+
+
+cdef inline void output_commit(Client *client, size_t size) noexcept nogil:
+    client.tail.used += size
+    client.owed_bytes += size
+    if not client.pending_write:
+        queue_write(client)
+
+
+cdef void output_append(Client *client, const char *data, size_t size) noexcept nogil
+# Refer to a part of the blob instead of copying it; takes a reference.
+cdef void output_reference(Client *client, Blob *blob, const char *data, size_t size) noexcept nogil
+# Send up to the turn's share. Bytes sent, 0 when the socket takes nothing, -1 with errno.
+cdef ssize_t output_write(Client *client) noexcept nogil
+cdef void output_free(Client *client) noexcept nogil
+# Close the client when it has more unsent than its class may have; `now_ms` is monotonic.
+cdef void check_output_limits(Client *client) noexcept nogil
+cdef void free_spare_blocks(Core *core) noexcept nogil

@@ -1,0 +1,140 @@
+"""The typed reply helpers that are not worth inlining, and the way from a Python value to a reply."""
+
+from libc.string cimport strlen
+
+from ranvier.engine.database cimport entry_string
+from ranvier.engine.entry cimport ENCODING_BLOB, entry_encoding, entry_pointer
+from ranvier.engine.memory cimport blob_data
+from ranvier.engine.output cimport output_reference
+
+from ranvier.errors import CommandError
+from ranvier.values import Members, NullArrayType, Pairs, Push, Status, Verbatim
+
+
+cdef void reply_long_bulk(Client *client, const char *data, size_t length) noexcept nogil:
+    reply_header(client, c'$', <int64_t>length)
+    output_append(client, data, length)
+    reply_raw(client, b"\r\n", 2)
+
+
+cdef void reply_blob(Client *client, Blob *blob, const char *data, size_t length) noexcept nogil:
+    if length < client.core.limits.referenced_value_bytes:
+        reply_bulk(client, data, length)
+        return
+    reply_header(client, c'$', <int64_t>length)
+    output_reference(client, blob, data, length)
+    reply_raw(client, b"\r\n", 2)
+
+
+cdef void reply_entry_string(Client *client, const Entry *entry) noexcept nogil:
+    cdef char scratch[24]
+    cdef size_t length = 0
+    cdef const char *data
+    cdef Blob *blob
+    if entry_encoding(entry) == ENCODING_BLOB:
+        blob = <Blob *>entry_pointer(entry)
+        reply_blob(client, blob, blob_data(blob), blob.size)
+    else:
+        data = entry_string(entry, scratch, &length)
+        reply_bulk(client, data, length)
+
+
+cdef void reply_error(Call *call, const char *text) noexcept:
+    cdef bytes line = text[:strlen(text)]
+    call.failed = True
+    reply_error_bytes(call.client, line)
+
+
+cdef void reply_error_bytes(Client *client, bytes text):
+    """An error line; the engine counts it by its code, the first word."""
+    cdef bytes line = b"-" + text.replace(b"\r", b" ").replace(b"\n", b" ") + b"\r\n"
+    client.core.statistics.errors += 1
+    (<object>client.core.engine).count_error(text.split(b" ", 1)[0])
+    output_append(client, line, len(line))
+
+
+cdef bytes format_double(double value):
+    """As the reference servers print doubles: shortest digits that read back the same, integers without a point."""
+    if value != value:
+        return b"nan"
+    if value in (float("inf"), float("-inf")):
+        return b"inf" if value > 0 else b"-inf"
+    if value == <int64_t>value and -1e15 < value < 1e15:
+        return b"%d" % <int64_t>value
+    return repr(value).encode()
+
+
+cdef int reply_bytes(Client *client, bytes value) except -1:
+    reply_bulk(client, value, len(value))
+    return 0
+
+
+cdef int reply_items(Client *client, char kind, object items) except -1:
+    reply_header(client, kind, len(items))
+    for item in items:
+        reply_value(client, item)
+    return 0
+
+
+cdef int reply_line(Client *client, bytes line) except -1:
+    output_append(client, line, len(line))
+    return 0
+
+
+cdef int reply_value(Client *client, object value) except -1:
+    if value is None:
+        reply_null(client)
+        return 0
+    kind = type(value)
+    if kind is bytes:
+        return reply_bytes(client, value)
+    if kind is int:
+        reply_integer(client, value)
+        return 0
+    if kind is list or kind is tuple:
+        return reply_items(client, c'*', value)
+    if kind is Status:
+        return reply_line(client, b"+%s\r\n" % value.encode())
+    return reply_rare_value(client, value)
+
+
+cdef int reply_rare_value(Client *client, object value) except -1:
+    cdef bint resp3 = client.protocol == 3
+    if isinstance(value, bool):
+        if resp3:
+            return reply_line(client, b"#t\r\n" if value else b"#f\r\n")
+        reply_integer(client, 1 if value else 0)
+        return 0
+    if isinstance(value, dict):
+        reply_map(client, len(value))
+        for key, item in value.items():
+            reply_value(client, key)
+            reply_value(client, item)
+        return 0
+    if isinstance(value, (set, frozenset)):
+        return reply_items(client, c'~' if resp3 else c'*', value)
+    if isinstance(value, float):
+        if resp3:
+            return reply_line(client, b",%s\r\n" % format_double(value))
+        return reply_bytes(client, format_double(value))
+    if isinstance(value, NullArrayType):
+        reply_null_array(client)
+        return 0
+    if isinstance(value, Push):
+        return reply_items(client, c'>' if resp3 else c'*', value)
+    if isinstance(value, Members):
+        return reply_items(client, c'~' if resp3 else c'*', value)
+    if isinstance(value, Pairs):
+        reply_map(client, len(value))
+        for key, item in value:
+            reply_value(client, key)
+            reply_value(client, item)
+        return 0
+    if isinstance(value, Verbatim):
+        if resp3:
+            return reply_line(client, b"=%d\r\n%s:%s\r\n" % (len(value.text) + 4, value.format.encode(), value.text))
+        return reply_bytes(client, value.text)
+    if isinstance(value, CommandError):
+        reply_error_bytes(client, str(value).encode("utf-8", "surrogateescape"))
+        return 0
+    raise TypeError(f"a command returned {type(value).__name__}, which no reply is made of")
