@@ -270,6 +270,7 @@ cdef struct Core:
     uint32_t effects             # EFFECT_ bits that are on
     int64_t dirty                # changes since the start
     void *engine                 # the Engine object (borrowed)
+    void *hooks                  # what the server does when the engine meets an error, a change, a slow command
     void *commands               # the CommandTable object (borrowed)
     int64_t command_ns           # monotonic: when the running command began, which is when the one before it ended
     Database **databases
@@ -289,3 +290,4 @@ cdef struct Core:
     bint lazy_delete             # lazyfree-lazy-user-del
     bint lazy_server_delete      # lazyfree-lazy-server-del
     bint lazy_expire
+    bint active_expire           # DEBUG SET-ACTIVE-EXPIRE

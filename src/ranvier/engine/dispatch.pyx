@@ -214,7 +214,7 @@ cdef void protocol_error(Client *client, ParseStatus status, char found, const c
     if status == PARSE_ERROR_EXPECTED_DOLLAR:
         text = text % <unsigned char>found
     reply_error_bytes(client, b"ERR Protocol error: " + text)
-    (<object>client.core.engine).protocol_error(<ClientHandle>client.handle, text, data[:length])
+    (<object>client.core.hooks).protocol_error(<ClientHandle>client.handle, text, data[:length])
     client.linger = True
     close_after_reply(client, CLOSE_PROTOCOL)
 
@@ -303,7 +303,7 @@ cdef Command *find_subcommand(Call *call):
 
 cdef bint refused(Call *call, uint32_t gates):
     """Ask the ordered list of gates; an answer is an error line."""
-    cdef bytes answer = (<object>call.core.engine).refuse(
+    cdef bytes answer = (<object>call.core.hooks).refuse(
         <ClientHandle>call.client.handle, <object>call.command.record, gates)
     if answer is None:
         return False
@@ -316,7 +316,7 @@ cdef void refuse_unknown(Call *call):
     cdef bytes shown = b""
     cdef size_t i
     if name.lower() in (b"post", b"host:"):
-        (<object>call.core.engine).attack(<ClientHandle>call.client.handle)
+        (<object>call.core.hooks).attack(<ClientHandle>call.client.handle)
         request_close(call.client, CLOSE_ATTACK)
         return
     if (<CommandTable>call.core.commands).find(call.args[0].data, call.args[0].length) != NULL:
@@ -358,7 +358,7 @@ cdef void run(Call *call):
         if propagates(call):
             propagate(call)
     if 0 <= core.slow_nanoseconds <= ended - started and not command.flags & COMMAND_SKIP_SLOWLOG:
-        (<object>core.engine).slow(<ClientHandle>client.handle, arguments(call, 0), (ended - started) // 1000)
+        (<object>core.hooks).slow(<ClientHandle>client.handle, arguments(call, 0), (ended - started) // 1000)
 
 
 cdef list arguments(Call *call, size_t first):
@@ -383,7 +383,7 @@ cdef void run_handler(Call *call):
         reply_error_bytes(call.client, str(error).encode("utf-8", "surrogateescape"))
     except Exception as error:
         call.failed = True
-        (<object>call.core.engine).bug(handle, error)
+        (<object>call.core.hooks).bug(handle, error)
         request_close(call.client, CLOSE_BUG)
 
 
@@ -402,7 +402,7 @@ cdef void select_database(Client *client, int index) noexcept:
 
 
 cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept:
-    (<object>call.core.engine).key_changed(
+    (<object>call.core.hooks).key_changed(
         call.database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)
 
 
@@ -421,7 +421,7 @@ cdef void propagate(Call *call):
         call.propagated = NULL
     else:
         requests = [arguments(call, 0)]
-    (<object>call.core.engine).propagate(call.database.index, requests)
+    (<object>call.core.hooks).propagate(call.database.index, requests)
 
 
 cdef void client_changed(Client *client, bytes key, bytes event, uint32_t event_class):

@@ -1,0 +1,773 @@
+"""The loop of a server: readiness, timers, wake-up from other threads, and the steps of a turn.
+
+One thread owns an Engine. A turn is: poll and all receives (without the interpreter's lock), execute, timers, and the
+ordered list in `server/before_sleep`, which calls the steps below; all sends go without the lock again. Every read of a
+turn lands in one shared buffer; when it is full, the remaining events wait for the next turn, before the next poll, so
+that no client is starved by its place in the list.
+
+Invariant: a Client is reached through the core's lists, the events in hand and `received`; `free_closed` removes it
+from all of them before it drops the handle that holds its memory.
+"""
+
+import heapq
+import os
+from collections import deque
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.errno cimport EINTR, errno
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from ranvier.engine.client cimport ClientHandle, teardown
+from ranvier.engine.core cimport (
+    COMMAND_CONTAINER,
+    COMMAND_SKIP_SLOWLOG,
+    COMMAND_WRITE,
+    PHASE_BLOCKED,
+    PHASE_CLOSED,
+    PHASE_CLOSING,
+    PHASE_CLOSING_AFTER_REPLY,
+    PHASE_DRAINING,
+    Client,
+    Core,
+    native_t,
+)
+from ranvier.engine.database cimport Database, database_expire_slice, database_free, database_new, free_garbage
+from ranvier.engine.dispatch cimport CommandTable, process_requests
+from ranvier.engine.handles cimport DatabaseHandle, database_handle
+from ranvier.engine.input cimport (
+    RECEIVED_END,
+    RECEIVED_ERROR,
+    RECEIVED_NOTHING,
+    RECEIVED_SHARED,
+    keep_remainder,
+    query_bytes,
+    query_limit,
+    receive,
+)
+from ranvier.engine.natives cimport native_handler
+from ranvier.engine.output cimport check_output_limits, free_spare_blocks, output_write, queue_write
+from ranvier.engine.phase cimport (
+    CLOSE_IDLE,
+    CLOSE_PEER,
+    CLOSE_QUERY_LIMIT,
+    CLOSE_READ_ERROR,
+    CLOSE_WRITE_ERROR,
+    close_after_reply,
+    may_execute,
+    request_close,
+    set_phase,
+)
+from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
+from ranvier.engine.request cimport batch_free, batch_init
+
+from ranvier import limits
+from ranvier.clock import SystemClock
+
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    enum:
+        CLOCK_MONOTONIC
+        CLOCK_REALTIME
+        CLOCK_THREAD_CPUTIME_ID
+    int clock_gettime(int clock, timespec *now)
+
+cdef extern from "<sys/socket.h>" nogil:
+    enum:
+        MSG_PEEK
+        SHUT_WR
+    int shutdown(int fd, int how)
+    ssize_t recv(int fd, void *data, size_t size, int flags)
+
+cdef enum:
+    EVENTS = 1024                # limits.EVENTS_PER_POLL
+    HISTOGRAM_BUCKETS = 32       # powers of two, microseconds
+
+
+cdef struct Received:
+    Client *client
+    char *data
+    size_t count
+    int kind
+
+
+cdef inline int64_t clock_ns(int clock) noexcept nogil:
+    cdef timespec now
+    clock_gettime(clock, &now)
+    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
+
+
+cdef class Engine:
+    """One server's engine: its loop, its clients, its databases.
+
+    `hooks` is told of what the engine leaves to Python (`server/hooks.py`). `clock`: see `ranvier.clock`.
+    """
+
+    cdef Core core
+    cdef int poller
+    cdef PollEvent *events
+    cdef int event_count
+    cdef int event_next
+    cdef char *shared
+    cdef size_t shared_bytes
+    cdef Received *received
+    cdef int received_count
+    cdef int *ready_descriptors
+    cdef int ready_count
+    cdef Client *cron_cursor
+    cdef bint system_clock
+    cdef bint stopped
+    cdef bint expire_unfinished
+    cdef int64_t next_timer_ms
+    cdef int64_t cpu_ns
+    cdef uint64_t next_client_id
+    cdef uint64_t timer_sequence
+    cdef uint64_t[HISTOGRAM_BUCKETS] turns
+    cdef dict _clients
+    cdef dict _watched
+    cdef list _timers
+    cdef object _posted
+    cdef int _wake_read
+    cdef int _wake_write
+    cdef readonly object hooks
+    cdef readonly object clock
+    cdef readonly CommandTable commands
+    cdef readonly list databases
+    cdef object __weakref__
+
+    def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
+        cdef int i
+        self.poller = -1
+        self._wake_read = self._wake_write = -1
+        memset(&self.core, 0, sizeof(Core))
+        self.hooks = hooks
+        self.clock = clock
+        self.system_clock = isinstance(clock, SystemClock)
+        self.commands = CommandTable()
+        self._clients = {}
+        self._watched = {}
+        self._timers = []
+        self._posted = deque()
+        self.next_client_id = 1
+        self.next_timer_ms = -1
+        self.core.engine = <void *>self
+        self.core.hooks = <void *>hooks
+        self.core.commands = <void *>self.commands
+        self.core.slow_nanoseconds = -1
+        self.core.keyspace.memory = &self.core.memory
+        self.core.keyspace.random = seeds[2] | 1
+        self.core.keyspace.expires_are_deletes = 1
+        self.set_fixed_limits()
+        self.read_clock()
+        self.core.database_count = database_count
+        self.core.databases = <Database **>calloc(database_count, sizeof(Database *))
+        self.events = <PollEvent *>calloc(EVENTS, sizeof(PollEvent))
+        self.received = <Received *>calloc(EVENTS, sizeof(Received))
+        self.ready_descriptors = <int *>calloc(EVENTS, sizeof(int))
+        self.shared_bytes = limits.READ_BUFFER_BYTES
+        self.shared = <char *>calloc(1, self.shared_bytes)
+        if NULL in (self.core.databases, self.events, self.received, self.ready_descriptors, self.shared):
+            raise MemoryError
+        self.databases = []
+        for i in range(database_count):
+            # One seed for all, so that a hash computed ahead holds whichever database is selected when it is used.
+            self.core.databases[i] = database_new(i, &self.core.keyspace, seeds[0], seeds[1])
+            self.core.databases[i].on_expired = key_expired
+            self.core.databases[i].on_expired_context = &self.core
+            self.databases.append(database_handle(self.core.databases[i], None))
+        batch_init(&self.core.batch, &self.core.memory, limits.BATCH_REQUESTS)
+        self.poller = poll_create()
+        if self.poller < 0:
+            raise OSError(errno, os.strerror(errno))
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self.watch(self._wake_read, self.run_posted)
+
+    def __dealloc__(self) -> None:
+        cdef int i
+        if self.core.batch.args != NULL:
+            batch_free(&self.core.batch)
+        if self.core.databases != NULL:
+            for i in range(self.core.database_count):
+                database_free(self.core.databases[i])
+        while self.core.keyspace.garbage != NULL:
+            free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
+        free_spare_blocks(&self.core)
+        free(self.core.databases)
+        free(self.events)
+        free(self.received)
+        free(self.ready_descriptors)
+        free(self.shared)
+
+    cdef void set_fixed_limits(self):
+        self.core.limits.read_minimum_bytes = limits.READ_MINIMUM_BYTES
+        self.core.limits.inline_request_bytes = limits.INLINE_REQUEST_BYTES
+        self.core.limits.argument_count = limits.ARGUMENT_COUNT
+        self.core.limits.big_argument_bytes = limits.BIG_ARGUMENT_BYTES
+        self.core.limits.bulk_bytes = limits.BULK_BYTES
+        self.core.limits.query_buffer_bytes = limits.QUERY_BUFFER_BYTES
+        self.core.limits.batch_requests = limits.BATCH_REQUESTS
+        self.core.limits.unauthenticated_arguments = limits.UNAUTHENTICATED_ARGUMENTS
+        self.core.limits.unauthenticated_bulk_bytes = limits.UNAUTHENTICATED_BULK_BYTES
+        self.core.limits.unauthenticated_query_buffer_bytes = limits.UNAUTHENTICATED_QUERY_BUFFER_BYTES
+        self.core.limits.unauthenticated_output_bytes = limits.UNAUTHENTICATED_OUTPUT_BYTES
+        self.core.limits.write_bytes_per_turn = limits.WRITE_BYTES_PER_TURN
+        self.core.limits.referenced_value_bytes = limits.REFERENCED_VALUE_BYTES
+        self.core.limits.owed_bytes = limits.OWED_BYTES
+        self.core.limits.free_blocks = limits.FREE_BLOCKS
+        self.core.limits.linger_bytes = limits.LINGER_BYTES
+        self.core.limits.linger_ms = limits.LINGER_MILLISECONDS
+
+    # ---- settings ---------------------------------------------------------------------------------------------------
+
+    def add_command(self, name: str, arity: int, gates: int, keys: tuple[int, int, int], handler: object,
+                    record: object, *, write: bool, container: bool, skip_slowlog: bool) -> None:
+        """Add a command. `handler`: a callable, or the name of a native handler; None for a bare container."""
+        cdef native_t native = NULL
+        cdef uint32_t flags = (COMMAND_WRITE if write else 0) | (COMMAND_CONTAINER if container else 0) \
+            | (COMMAND_SKIP_SLOWLOG if skip_slowlog else 0)
+        if isinstance(handler, str):
+            native = native_handler(handler)
+            if native == NULL:
+                raise ValueError(f"{name}: the engine has no native handler {handler!r}")
+            handler = None
+        self.commands.add(name.encode(), native, handler, record, arity, gates, flags, keys)
+
+    def set_query_limits(self, query_buffer_bytes: int, bulk_bytes: int) -> None:
+        self.core.limits.query_buffer_bytes = query_buffer_bytes
+        self.core.limits.bulk_bytes = bulk_bytes
+
+    def set_output_limit(self, client_class: int, hard_bytes: int, soft_bytes: int, soft_seconds: int) -> None:
+        """Limits of one class of clients (0 normal, 1 replica, 2 pubsub); 0 bytes is no limit."""
+        self.core.limits.output_hard_bytes[client_class] = hard_bytes
+        self.core.limits.output_soft_bytes[client_class] = soft_bytes
+        self.core.limits.output_soft_seconds[client_class] = soft_seconds
+
+    def set_idle_timeout(self, seconds: int) -> None:
+        self.core.limits.idle_seconds = seconds
+
+    def set_slowlog(self, slower_than_microseconds: int) -> None:
+        """Commands that take at least this long go to hooks.slow; negative: none do."""
+        self.core.slow_nanoseconds = slower_than_microseconds * 1000 if slower_than_microseconds >= 0 else -1
+
+    def set_list_pack_size(self, size: int) -> None:
+        self.core.list_pack_size = size
+
+    def set_lazy_freeing(self, expire: bool, delete: bool, server_delete: bool) -> None:
+        self.core.lazy_expire = expire
+        self.core.lazy_delete = delete
+        self.core.lazy_server_delete = server_delete
+
+    def set_access_policy(self, lfu: bool, log_factor: int, decay_minutes: int) -> None:
+        self.core.keyspace.lfu = lfu
+        self.core.keyspace.lfu_log_factor = log_factor
+        self.core.keyspace.lfu_decay_minutes = decay_minutes
+
+    def set_active_expire(self, on: bool) -> None:
+        self.core.active_expire = on
+
+    def set_effects(self, mask: int) -> None:
+        """EFFECT_ bits that are on: whom the effect call tells of changes."""
+        self.core.effects = mask
+
+    def set_gates(self, mask: int) -> None:
+        """GATE_ bits that are closed for every client."""
+        self.core.gates = mask
+
+    # ---- readiness --------------------------------------------------------------------------------------------------
+
+    def watch(self, fd: int, callback: object) -> None:
+        """Call `callback()` in every turn that finds `fd` readable."""
+        if poll_watch(self.poller, fd, (<uintptr_t>fd << 1) | 1, True, False, False, False, False) < 0:
+            raise OSError(errno, os.strerror(errno))
+        self._watched[fd] = callback
+
+    def unwatch(self, fd: int) -> None:
+        if self._watched.pop(fd, None) is not None:
+            poll_forget(self.poller, fd, True, False)
+
+    def post(self, callback: object) -> None:
+        """Have the server's thread call `callback()`: the one method that any thread may use."""
+        self._posted.append(callback)
+        try:
+            os.write(self._wake_write, b"!")
+        except BlockingIOError:
+            pass                 # the pipe is full of wake-ups already
+
+    @property
+    def wake_descriptor(self) -> int:
+        """Writing a byte here wakes the loop (signal.set_wakeup_fd)."""
+        return self._wake_write
+
+    def run_posted(self) -> None:
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            pass
+        while self._posted:
+            self._posted.popleft()()
+
+    def call_at(self, monotonic_ms: int, callback: object) -> None:
+        """Call `callback()` in the first turn at or after that time of the server's monotonic clock."""
+        self.timer_sequence += 1
+        heapq.heappush(self._timers, (monotonic_ms, self.timer_sequence, callback))
+        self.next_timer_ms = self._timers[0][0]
+
+    def run_timers(self) -> None:
+        while self._timers and self._timers[0][0] <= self.core.monotonic_ms:
+            heapq.heappop(self._timers)[2]()
+        self.next_timer_ms = self._timers[0][0] if self._timers else -1
+
+    # ---- the steps of a turn ----------------------------------------------------------------------------------------
+
+    def run(self, before_sleep: object) -> None:
+        """Turn until `stop`; `before_sleep(engine)` does the second half of each turn, in its written order."""
+        self.stopped = False
+        while not self.stopped:
+            self.receive()
+            self.execute()
+            if 0 <= self.next_timer_ms <= self.core.monotonic_ms:
+                self.run_timers()
+            before_sleep(self)
+            self.count_turn()
+
+    def stop(self) -> None:
+        """Let `run` return after this turn. Only the server's own thread; others post it."""
+        self.stopped = True
+
+    cdef void read_clock(self):
+        if self.system_clock:
+            self.core.wall_ms = clock_ns(CLOCK_REALTIME) // 1000000
+            self.core.monotonic_ms = clock_ns(CLOCK_MONOTONIC) // 1000000
+        else:
+            self.core.wall_ms = self.clock.wall_ms()
+            self.core.monotonic_ms = self.clock.monotonic_ms()
+        self.core.keyspace.wall_ms = self.core.wall_ms
+        self.core.keyspace.lru_clock = (self.core.wall_ms // 1000) & 0xffffff
+
+    cdef int poll_timeout(self):
+        cdef int64_t left
+        if self.core.waiting != NULL or self.core.pending_writes != NULL or self.core.closed != NULL \
+                or self.expire_unfinished or self.core.keyspace.garbage != NULL or self.stopped:
+            return 0
+        if self.next_timer_ms < 0:
+            return -1
+        left = self.next_timer_ms - self.core.monotonic_ms
+        # A virtual clock does not move while we sleep: look again soon, the test thread wakes us when it moves it.
+        return 0 if left < 0 else <int>left if left < 1000 else 1000
+
+    cdef void receive(self) except *:
+        """Poll, unless events are left over, and receive until the shared buffer is full."""
+        cdef int timeout_ms = 0, failed = 0
+        cdef size_t used = 0
+        cdef bint poll = self.event_next >= self.event_count
+        if poll:
+            timeout_ms = self.poll_timeout()
+        self.received_count = 0
+        self.ready_count = 0
+        with nogil:
+            if poll:
+                self.event_next = 0
+                self.event_count = poll_wait(self.poller, self.events, EVENTS, timeout_ms)
+                if self.event_count < 0:
+                    failed = errno
+                    self.event_count = 0
+            while self.event_next < self.event_count:
+                if self.shared_bytes - used < self.core.limits.read_minimum_bytes:
+                    break
+                used += self.receive_event(&self.events[self.event_next], self.shared + used, self.shared_bytes - used)
+                self.event_next += 1
+        self.read_clock()
+        if failed == EINTR:
+            PyErr_CheckSignals()
+        elif failed:
+            raise OSError(failed, os.strerror(failed))
+
+    cdef size_t receive_event(self, const PollEvent *event, char *shared, size_t room) noexcept nogil:
+        """Serve one event; returns how much of the shared buffer it used."""
+        cdef Received *received = &self.received[self.received_count]
+        cdef Client *client = <Client *>event.token
+        if client == NULL:
+            return 0
+        if event.token & 1:
+            self.ready_descriptors[self.ready_count] = <int>(event.token >> 1)
+            self.ready_count += 1
+            return 0
+        if event.writable and client.owed_bytes > 0:
+            queue_write(client)
+        received.client = client
+        received.data = shared
+        received.count = 0
+        if event.readable and client.reading:
+            received.kind = receive(client, shared, room, &received.count)
+        elif event.hangup:
+            received.kind = RECEIVED_ERROR
+        else:
+            return 0
+        if received.kind == RECEIVED_NOTHING:
+            return 0
+        self.received_count += 1
+        return received.count if received.kind == RECEIVED_SHARED else 0
+
+    cdef void execute(self) except *:
+        """Descriptors that Python watches first (new connections, posted calls), then what was received."""
+        cdef int i
+        for i in range(self.ready_count):
+            callback = self._watched.get(self.ready_descriptors[i])
+            if callback is not None:
+                callback()
+        for i in range(self.received_count):
+            self.serve(&self.received[i])
+        self.received_count = 0
+
+    cdef void serve(self, Received *received) except *:
+        cdef Client *client = received.client
+        if client.phase == PHASE_CLOSING or client.phase == PHASE_CLOSED:
+            return
+        if received.kind == RECEIVED_ERROR:
+            request_close(client, CLOSE_READ_ERROR)
+        elif received.kind == RECEIVED_END:
+            self.end_of_input(client)
+        elif client.phase == PHASE_DRAINING:
+            client.linger_bytes += received.count
+            if client.linger_bytes > self.core.limits.linger_bytes:
+                request_close(client, client.close_reason)
+        elif client.phase == PHASE_CLOSING_AFTER_REPLY:
+            pass                 # read and forgotten: nothing more is parsed
+        elif received.kind == RECEIVED_SHARED:
+            self.process(client, received.data, received.count, True)
+        else:
+            self.process(client, client.query + client.query_start, client.query_end - client.query_start, False)
+
+    cdef void process(self, Client *client, char *data, size_t length, bint shared) except *:
+        cdef size_t done
+        if client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2:
+            done = 0
+        elif client.phase == PHASE_BLOCKED or (client.stalled and not shared
+                                               and client.owed_bytes > self.core.limits.owed_bytes):
+            done = 0
+        else:
+            done = process_requests(&self.core, client, data, length)
+        if client.phase >= PHASE_CLOSING_AFTER_REPLY:
+            return
+        keep_remainder(client, data + done, length - done, shared)
+        length = query_bytes(client)
+        if length > <size_t>self.core.statistics.input_peak_bytes:
+            self.core.statistics.input_peak_bytes = length
+        if length > query_limit(client):
+            self.core.statistics.query_buffer_disconnections += 1
+            self.hooks.query_limit_reached(<ClientHandle>client.handle)
+            request_close(client, CLOSE_QUERY_LIMIT)
+
+    cdef void end_of_input(self, Client *client) except *:
+        """The peer has shut its sending side: everything it asked for is still delivered (lifecycle A6-7)."""
+        client.end_of_input = True
+        self.want(client, False, client.want_write)
+        if client.phase == PHASE_DRAINING:
+            request_close(client, client.close_reason)
+        elif not client.stalled and client.phase != PHASE_CLOSING_AFTER_REPLY:
+            client.linger = False
+            close_after_reply(client, CLOSE_PEER)
+
+    cdef void want(self, Client *client, bint read, bint write):
+        """Tell the poller what this client waits for."""
+        if client.reading == read and client.want_write == write:
+            return
+        poll_watch(self.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write, True)
+        client.reading = read
+        client.want_write = write
+
+    def resume_waiting(self) -> None:
+        """Run the input of clients that may go on: enough of what was owed has left, or they are unblocked."""
+        cdef Client *client = self.core.waiting
+        cdef Client *following
+        self.core.waiting = NULL
+        while client != NULL:
+            following = client.next_waiting
+            client.waiting = False
+            client.next_waiting = NULL
+            if may_execute(client) and client.query_end > client.query_start:
+                client.stalled = False
+                self.process(client, client.query + client.query_start, client.query_end - client.query_start, False)
+                if client.end_of_input and not client.stalled and may_execute(client):
+                    close_after_reply(client, CLOSE_PEER)
+            client = following
+
+    def expire_keys(self, begin: bool) -> None:
+        """Active expiry, bounded in time per turn: goes on in the next turn while many of the keys seen had expired."""
+        cdef int i
+        cdef size_t seen, expired, seen_total = 0, expired_total = 0
+        cdef int64_t end_ns
+        cdef Database *database
+        if not self.core.active_expire or not (begin or self.expire_unfinished):
+            return
+        self.expire_unfinished = False
+        end_ns = clock_ns(CLOCK_MONOTONIC) + <int64_t>limits.EXPIRE_MICROSECONDS_PER_TURN * 1000
+        for i in range(self.core.database_count):
+            database = self.core.databases[i]
+            while database.expires.count > 0:
+                seen = 0
+                expired = database_expire_slice(database, limits.EXPIRE_BUCKETS_PER_SLICE, &seen)
+                if clock_ns(CLOCK_MONOTONIC) > end_ns:
+                    self.expire_unfinished = expired * 10 > seen
+                    return
+                if expired * 10 <= seen:
+                    break
+
+    def free_values(self) -> None:
+        """Free what was unlinked from the keyspace, bounded in time per turn."""
+        cdef int64_t end_ns
+        if self.core.keyspace.garbage == NULL:
+            return
+        end_ns = clock_ns(CLOCK_MONOTONIC) + <int64_t>limits.FREE_MICROSECONDS_PER_TURN * 1000
+        while self.core.keyspace.garbage != NULL and clock_ns(CLOCK_MONOTONIC) < end_ns:
+            free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
+
+    def write_replies(self) -> None:
+        """Send to every client that is owed something, or whose socket takes more again."""
+        cdef Client *client = self.core.pending_writes
+        cdef Client *following
+        self.core.pending_writes = NULL
+        with nogil:
+            while client != NULL:
+                following = client.next_pending_write
+                client.pending_write = False
+                client.next_pending_write = NULL
+                if client.phase < PHASE_CLOSING:
+                    self.write_client(client)
+                client = following
+
+    cdef void write_client(self, Client *client) noexcept nogil:
+        cdef size_t owed = client.owed_bytes, share = self.core.limits.write_bytes_per_turn
+        cdef ssize_t sent = output_write(client)
+        if sent < 0:
+            request_close(client, CLOSE_WRITE_ERROR)
+            return
+        if <int64_t>owed > self.core.statistics.output_peak_bytes:
+            self.core.statistics.output_peak_bytes = owed
+        if client.owed_bytes == 0:
+            if client.want_write:
+                self.want_nogil(client, False)
+            self.written(client)
+        elif <size_t>sent >= share:
+            queue_write(client)      # its share of this turn, not what the socket takes
+        elif not client.want_write:
+            self.want_nogil(client, True)
+        if client.stalled and not client.waiting and client.owed_bytes <= self.core.limits.owed_bytes:
+            client.waiting = True
+            client.next_waiting = self.core.waiting
+            self.core.waiting = client
+
+    cdef void want_nogil(self, Client *client, bint write) noexcept nogil:
+        poll_watch(self.poller, client.fd, <uintptr_t>client, client.reading, write, client.reading,
+                   client.want_write, True)
+        client.want_write = write
+
+    cdef void written(self, Client *client) noexcept nogil:
+        """All that was owed has left: the closing phases go on from here."""
+        cdef char peeked
+        if client.phase == PHASE_CLOSING_AFTER_REPLY:
+            # Input that nobody reads would make the kernel answer with a reset, which can eat the last reply.
+            if not client.end_of_input and (client.linger or recv(client.fd, &peeked, 1, MSG_PEEK) > 0):
+                shutdown(client.fd, SHUT_WR)
+                client.linger_until_ms = self.core.monotonic_ms + self.core.limits.linger_ms
+                set_phase(client, PHASE_DRAINING)
+            else:
+                request_close(client, client.close_reason)
+
+    def free_closed(self) -> None:
+        """Tear down the clients that are closing and let go of those that are closed."""
+        cdef Client *client
+        cdef int i
+        while self.core.closed != NULL:
+            client = self.core.closed
+            self.core.closed = client.next_closed
+            teardown(client)
+            self.unlink(client)
+            for i in range(self.event_next, self.event_count):
+                if self.events[i].token == <uintptr_t>client:
+                    self.events[i].token = 0
+            handle = <ClientHandle>client.handle
+            self.hooks.client_closed(handle)
+            del self._clients[client.id]
+
+    cdef void unlink(self, Client *client):
+        """Take a closed client out of every list of the core."""
+        cdef Client **link = &self.core.waiting
+        while client.waiting and link[0] != NULL:
+            if link[0] == client:
+                link[0] = client.next_waiting
+                client.waiting = False
+            else:
+                link = &link[0].next_waiting
+        link = &self.core.pending_writes
+        while client.pending_write and link[0] != NULL:
+            if link[0] == client:
+                link[0] = client.next_pending_write
+                client.pending_write = False
+            else:
+                link = &link[0].next_pending_write
+        if self.cron_cursor == client:
+            self.cron_cursor = client.next
+        if client.previous != NULL:
+            client.previous.next = client.next
+        else:
+            self.core.first = client.next
+        if client.next != NULL:
+            client.next.previous = client.previous
+        else:
+            self.core.last = client.previous
+        self.core.client_count -= 1
+
+    cdef void count_turn(self):
+        cdef int64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID)
+        cdef int64_t microseconds = (now - self.cpu_ns) // 1000
+        cdef int bucket = 0
+        self.cpu_ns = now
+        while microseconds > 1 and bucket < HISTOGRAM_BUCKETS - 1:
+            microseconds >>= 1
+            bucket += 1
+        self.turns[bucket] += 1
+        self.core.statistics.turns += 1
+
+    def turn_histogram(self) -> dict[int, int]:
+        """Thread CPU time of the turns so far: lower bound of the bucket in microseconds (0, 2, 4, 8, ...) -> turns."""
+        return {(1 << i if i else 0): self.turns[i] for i in range(HISTOGRAM_BUCKETS) if self.turns[i]}
+
+    # ---- clients ----------------------------------------------------------------------------------------------------
+
+    def add_client(self, fd: int, handle: ClientHandle) -> None:
+        """Serve the connected, non-blocking socket `fd` from now on; it is the engine's to close. -1: no socket."""
+        cdef Client *client
+        handle.attach(&self.core, fd)
+        client = &handle.state
+        client.id = self.next_client_id
+        self.next_client_id += 1
+        if fd >= 0:
+            if poll_watch(self.poller, fd, <uintptr_t>client, True, False, False, False, False) < 0:
+                raise OSError(errno, os.strerror(errno))
+            client.reading = True
+        self._clients[client.id] = handle
+        client.previous = self.core.last
+        if self.core.last != NULL:
+            self.core.last.next = client
+        else:
+            self.core.first = client
+        self.core.last = client
+        self.core.client_count += 1
+
+    def forget_socket(self, handle: ClientHandle) -> None:
+        poll_forget(self.poller, handle.state.fd, handle.state.reading, handle.state.want_write)
+
+    def execute_for(self, handle: ClientHandle, data: bytes) -> None:
+        """Feed bytes to a client as if its socket had brought them."""
+        cdef bytearray copy = bytearray(data)
+        cdef char *start = copy
+        self.read_clock()
+        if handle.state.query_end > handle.state.query_start or handle.state.parser.big != NULL:
+            raise ValueError("the client is in the middle of a request")
+        self.process(&handle.state, start, len(data), True)
+
+    @property
+    def clients(self) -> list[ClientHandle]:
+        """A snapshot of all clients, in the order of their ids."""
+        return list(self._clients.values())
+
+    def client(self, identifier: int) -> ClientHandle | None:
+        return self._clients.get(identifier)
+
+    @property
+    def client_count(self) -> int:
+        return self.core.client_count
+
+    def check_clients(self, count: int) -> None:
+        """Look at `count` clients, going on where the last call ended: idle, lingering too long, over a soft limit."""
+        cdef Client *client
+        cdef int64_t now = self.core.monotonic_ms
+        while count > 0 and self.core.first != NULL:
+            count -= 1
+            client = self.cron_cursor
+            if client == NULL:
+                client = self.core.first
+            self.cron_cursor = client.next
+            if client.fd < 0:
+                continue
+            if client.phase == PHASE_DRAINING:
+                if now >= client.linger_until_ms:
+                    request_close(client, client.close_reason)
+            elif self.core.limits.idle_seconds > 0 and may_execute(client) \
+                    and (now - client.active_ms) // 1000 > self.core.limits.idle_seconds:
+                self.hooks.idle_client(<ClientHandle>client.handle)
+                request_close(client, CLOSE_IDLE)
+            elif client.owed_bytes > 0:
+                check_output_limits(client)
+
+    # ---- numbers ----------------------------------------------------------------------------------------------------
+
+    @property
+    def wall_ms(self) -> int:
+        return self.core.wall_ms
+
+    @property
+    def monotonic_ms(self) -> int:
+        return self.core.monotonic_ms
+
+    @property
+    def dirty(self) -> int:
+        """Changes of the data set since the start."""
+        return self.core.dirty
+
+    @property
+    def used_memory_bytes(self) -> int:
+        return self.core.memory.used_bytes
+
+    def statistics(self) -> dict[str, int]:
+        """The engine's counters by name."""
+        cdef Core *core = &self.core
+        return {
+            "commands": core.statistics.commands,
+            "input_bytes": core.statistics.input_bytes,
+            "output_bytes": core.statistics.output_bytes,
+            "reads": core.statistics.reads,
+            "writes": core.statistics.writes,
+            "errors": core.statistics.errors,
+            "query_buffer_disconnections": core.statistics.query_buffer_disconnections,
+            "output_buffer_disconnections": core.statistics.output_buffer_disconnections,
+            "turns": core.statistics.turns,
+            "input_peak_bytes": core.statistics.input_peak_bytes,
+            "output_peak_bytes": core.statistics.output_peak_bytes,
+            "keyspace_hits": core.keyspace.hits,
+            "keyspace_misses": core.keyspace.misses,
+            "expired_keys": core.keyspace.expired,
+            "freed_items": core.keyspace.freed_total,
+            "lazyfree_pending": core.keyspace.garbage_count,
+            "dirty": core.dirty,
+        }
+
+    def reset_statistics(self) -> None:
+        """CONFIG RESETSTAT."""
+        memset(&self.core.statistics, 0, sizeof(self.core.statistics))
+        self.core.keyspace.hits = self.core.keyspace.misses = self.core.keyspace.expired = 0
+        self.commands.reset_statistics()
+
+    def close(self) -> None:
+        """Close every client and every descriptor of the loop. The engine is of no use afterwards."""
+        for handle in self.clients:
+            (<ClientHandle>handle).close(12)
+        self.free_closed()
+        self.unwatch(self._wake_read)
+        for fd in (self._wake_read, self._wake_write, self.poller):
+            os.close(fd)
+
+
+cdef void key_expired(void *context, void *database, const char *key, size_t length) noexcept:
+    """An expired key goes: the effect call of the databases' own deletions."""
+    cdef Core *core = <Core *>context
+    core.dirty += 1
+    if core.effects != 0:
+        (<object>core.hooks).key_expired((<Database *>database).index, key[:length])
