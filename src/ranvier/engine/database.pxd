@@ -3,7 +3,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from ranvier.engine.entry cimport Entry
+from ranvier.engine.entry cimport Entry, entry_set_pointer
 from ranvier.engine.memory cimport Blob, Memory
 from ranvier.engine.table cimport Table
 
@@ -59,6 +59,14 @@ cdef Entry *database_find(Database *database, uint64_t hash, const char *key, si
 cdef Entry *database_find_read(Database *database, uint64_t hash, const char *key, size_t length) noexcept
 cdef Entry *database_find_write(Database *database, uint64_t hash, const char *key, size_t length) noexcept
 
+# Access clock: what a look-up does to it (nothing under no_touch), and what OBJECT IDLETIME and FREQ report.
+cdef void entry_touch(Keyspace *keyspace, Entry *entry) noexcept nogil
+cdef int64_t entry_idle_seconds(const Keyspace *keyspace, const Entry *entry) noexcept nogil
+cdef uint32_t entry_frequency(const Keyspace *keyspace, const Entry *entry) noexcept nogil
+cdef bint entry_is_expired(const Database *database, const Entry *entry) noexcept nogil
+# Bytes of the key and its value without the table's share; `samples` nodes of a quicklist are measured (0: all).
+cdef size_t entry_memory_bytes(const Entry *entry, size_t samples) noexcept nogil
+
 # Values. Each returns the entry at its (possibly new) address; older Entry pointers of that key are dead.
 # `keep_expiry` 0 drops a TTL. Existing values of any type are replaced (large ones go to the garbage queue).
 cdef Entry *database_set_string(Database *database, uint64_t hash, const char *key, size_t length,
@@ -69,8 +77,6 @@ cdef Entry *database_set_integer(Database *database, uint64_t hash, const char *
                                  int64_t value, bint keep_expiry) noexcept
 cdef Entry *database_set_pointer(Database *database, uint64_t hash, const char *key, size_t length,
                                  int type, int encoding, void *pointer, bint keep_expiry) noexcept
-# Replace the pointer/encoding of an entry in place (listpack grew, listpack became quicklist); nothing is freed.
-cdef void entry_set_pointer(Entry *entry, int encoding, void *pointer) noexcept nogil
 
 # The string's bytes: address and length in the entry or Blob; integers are printed into `scratch` (24 bytes).
 cdef const char *entry_string(const Entry *entry, char *scratch, size_t *length) noexcept nogil
@@ -83,6 +89,12 @@ cdef bint database_delete(Database *database, uint64_t hash, const char *key, si
 cdef Entry *database_take(Database *database, uint64_t hash, const char *key, size_t length) noexcept
 # Insert under a (new) key an entry that database_take returned, expiry included; the key must be absent.
 cdef Entry *database_put(Database *database, uint64_t hash, const char *key, size_t length, Entry *taken) noexcept
+
+# A copy of the entry, expiry included, under a key of `target` (whose older value is replaced). Blobs are shared.
+cdef Entry *database_copy(Database *source, const Entry *entry, Database *target, uint64_t hash, const char *key,
+                          size_t length) noexcept
+# A uniformly chosen entry that has not expired; NULL if there is none (or 100 tries met only expired ones).
+cdef Entry *database_random(Database *database) noexcept
 
 # at_ms < 0 removes the expiry. The entry may move: the new address is returned.
 cdef Entry *database_set_expiry(Database *database, uint64_t hash, Entry *entry, int64_t at_ms) noexcept

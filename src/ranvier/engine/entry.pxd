@@ -82,4 +82,23 @@ cdef inline char *entry_value(const Entry *entry) noexcept nogil:
 cdef int64_t entry_expiry(const Entry *entry) noexcept nogil          # wall-clock ms, -1 when it does not expire
 cdef void *entry_pointer(const Entry *entry) noexcept nogil           # value of the pointer encodings
 cdef int64_t entry_integer(const Entry *entry) noexcept nogil         # value of ENCODING_INTEGER
-cdef const Layout *entry_layout() noexcept nogil
+cdef size_t entry_value_size(const Entry *entry) noexcept nogil       # bytes of the value within the entry
+cdef size_t entry_size(const Entry *entry) noexcept nogil
+# Replace the pointer and encoding in place (listpack grew, listpack became quicklist); the type stays, none is freed.
+cdef void entry_set_pointer(Entry *entry, int encoding, void *pointer) noexcept nogil
+# Replace an integer by another in place (INCR); the entry must have eight bytes for its value.
+cdef void entry_set_integer(Entry *entry, int64_t value) noexcept nogil
+
+# The rest is database.pyx's: it alone may move entries, because it knows who holds their addresses.
+# An entry with room for `value_size` bytes of value, kind and access still 0; at_ms < 0: without expiry.
+cdef Entry *entry_new(Memory *memory, const char *key, size_t length, int64_t at_ms, size_t value_size) noexcept nogil
+cdef Entry *entry_with_expiry(Memory *memory, Entry *entry, int64_t at_ms) noexcept nogil
+cdef void entry_write_expiry(Entry *entry, int64_t at_ms) noexcept nogil
+cdef void entry_drop_expiry(Entry *entry) noexcept nogil
+cdef void entry_free_value(Memory *memory, Entry *entry) noexcept nogil
+cdef const Layout *entry_layout() noexcept nogil                      # of a table that owns its entries
+cdef const Layout *entry_index_layout() noexcept nogil                # of a table over entries that another one owns
+
+# True when the text is a 64-bit integer in the one form that printing it gives (no sign +, leading zero or space).
+cdef bint parse_integer(const char *text, size_t length, int64_t *value) noexcept nogil
+cdef size_t print_integer(int64_t value, char *text) noexcept nogil   # at most 20 bytes; returns how many

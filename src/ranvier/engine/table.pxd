@@ -41,6 +41,9 @@ cdef void table_init(Table *table, Memory *memory, const Layout *layout, uint64_
 cdef void table_clear(Table *table) noexcept nogil
 # Free at most `budget` items; returns how many are left. At 0 the table's own memory is gone too.
 cdef size_t table_free_slice(Table *table, size_t budget) noexcept nogil
+# Unlink and return some item, NULL at the end (then the table's own memory is gone); after the first call nothing else
+# may be done with the table until then.
+cdef void *table_pop(Table *table) noexcept nogil
 
 cdef void table_prefetch(Table *table, uint64_t hash) noexcept nogil
 # Second look-ahead step: prefetch the item that the (now cached) bucket seems to hold.
