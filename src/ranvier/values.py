@@ -1,7 +1,7 @@
 """What a command returns when a plain Python value does not say which reply it becomes.
 
-int, bytes, None, list, dict, set, float and bool stand for themselves; a dict becomes a map in RESP3 and a flat array of
-its keys and values in RESP2, in its own order.
+int, bytes, None, list, dict, set, float and bool stand for themselves; a dict becomes a map in RESP3 and a flat array
+of its keys and values in RESP2, in its own order.
 """
 
 from __future__ import annotations
@@ -69,6 +69,6 @@ class Members(list[Any]):
 # A plain str is refused on purpose: it does not say whether it is a bulk or a simple string. Sequence and Mapping stand
 # for list, tuple and dict because those are invariant in what they hold.
 Reply: TypeAlias = (
-    "int | bytes | float | bool | None | Status | Verbatim | NullArrayType"
-    " | Sequence[Reply] | Mapping[Any, Reply] | Set[Any]"
+    "int | bytes | float | bool | Status | Verbatim | NullArrayType"
+    " | Sequence[Reply] | Mapping[Any, Reply] | Set[Any] | None"
 )
