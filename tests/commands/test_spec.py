@@ -1,5 +1,8 @@
 """The command table is complete in itself: every record can be read, and says what the server needs to know."""
 
+import re
+from importlib import resources
+
 import pytest
 
 from ranvier.commands import bind_table
@@ -139,30 +142,37 @@ def test_arguments_that_contradict_the_specs(line: str) -> None:
 
 # The contract's list (A4), in the order that Valkey 9.1 checks it.
 GATES_OF_THE_CONTRACT = [
-    (6, "NO_AUTH"), (5, "PROTECTED"), (7, "NO_MULTI"), (8, "ACL"), (9, "CLUSTER"), (9, "REDIRECT"),
-    (10, "EVICT_CLIENTS"), (11, "EVICT_KEYS"), (11, "DENY_OOM"), (12, "TRIM_TRACKING"), (13, "DISK_ERROR"),
-    (14, "FEW_REPLICAS"), (15, "READ_ONLY"), (16, "SUBSCRIBED"), (17, "STALE"), (18, "LOADING"), (19, "ASYNC_LOADING"),
-    (20, "BUSY"), (21, "FROM_REPLICA"), (22, "PAUSED_WRITE"), (22, "PAUSED_ALL"), (23, "QUEUE"), (24, "MONITOR"),
+    (6, "AUTHENTICATION"), (5, "PROTECTED"), (7, "NO_MULTI"), (8, "ACL"), (9, "CLUSTER"), (9, "REDIRECT"),
+    (10, "EVICT_CLIENTS"), (11, "EVICT_KEYS"), (11, "OUT_OF_MEMORY"), (12, "TRACKING_TABLE"), (13, "DISK_ERROR"),
+    (14, "GOOD_REPLICAS"), (15, "READ_ONLY"), (16, "SUBSCRIBED"), (17, "STALE"), (18, "LOADING"), (19, "ASYNC_LOADING"),
+    (20, "BUSY"), (21, "REPLICA"), (22, "PAUSED_WRITE"), (22, "PAUSED_ALL"), (23, "QUEUE"), (24, "MONITOR"),
 ]
 
 
 def test_gates_stand_in_the_order_of_the_contract() -> None:
     assert [(rule.number, rule.gate.name) for rule in GATES] == GATES_OF_THE_CONTRACT
-    assert [rule.gate for rule in GATES] == list(Gate)
+    assert sorted(rule.gate for rule in GATES) == list(Gate), "one rule for each gate"
+
+
+def test_the_engine_declares_the_same_bits() -> None:
+    text = resources.files("ranvier.engine").joinpath("core.pxd").read_text()
+    declared = {name: 1 << int(bit) for name, bit in re.findall(r"GATE_(\w+) = 1 << (\d+)", text)}
+    assert declared
+    assert declared.items() <= {str(gate.name): gate.value for gate in Gate}.items()
 
 
 @pytest.mark.parametrize(("name", "concerned", "spared"), [
-    ("GET", Gate.NO_AUTH | Gate.LOADING | Gate.BUSY | Gate.QUEUE | Gate.SUBSCRIBED | Gate.STALE | Gate.MONITOR,
-     Gate.DENY_OOM | Gate.READ_ONLY | Gate.DISK_ERROR | Gate.NO_MULTI | Gate.PAUSED_WRITE | Gate.PROTECTED),
-    ("SET", Gate.DENY_OOM | Gate.READ_ONLY | Gate.DISK_ERROR | Gate.PAUSED_WRITE | Gate.FEW_REPLICAS, Gate.NO_MULTI),
-    ("DEL", Gate.READ_ONLY | Gate.PAUSED_WRITE, Gate.DENY_OOM),
-    ("PING", Gate.DISK_ERROR | Gate.NO_AUTH | Gate.LOADING, Gate.SUBSCRIBED | Gate.READ_ONLY),
-    ("HELLO", Gate.QUEUE | Gate.SUBSCRIBED, Gate.NO_AUTH | Gate.LOADING | Gate.BUSY | Gate.STALE),
-    ("RESET", Gate.PAUSED_ALL, Gate.NO_AUTH | Gate.QUEUE | Gate.SUBSCRIBED | Gate.LOADING),
-    ("CONFIG GET", Gate.NO_AUTH | Gate.QUEUE, Gate.MONITOR | Gate.LOADING),
-    ("PUBLISH", Gate.PAUSED_WRITE | Gate.FROM_REPLICA, Gate.READ_ONLY),
-    ("EXEC", Gate.DENY_OOM | Gate.READ_ONLY | Gate.PAUSED_WRITE | Gate.DISK_ERROR, Gate.QUEUE),
-    ("DEBUG", Gate.PROTECTED, Gate.MONITOR | Gate.DENY_OOM),
+    ("GET", Gate.AUTHENTICATION | Gate.LOADING | Gate.BUSY | Gate.QUEUE | Gate.SUBSCRIBED | Gate.STALE | Gate.MONITOR,
+     Gate.OUT_OF_MEMORY | Gate.READ_ONLY | Gate.DISK_ERROR | Gate.NO_MULTI | Gate.PAUSED_WRITE | Gate.PROTECTED),
+    ("SET", Gate.OUT_OF_MEMORY | Gate.READ_ONLY | Gate.DISK_ERROR | Gate.PAUSED_WRITE | Gate.GOOD_REPLICAS, Gate.NO_MULTI),
+    ("DEL", Gate.READ_ONLY | Gate.PAUSED_WRITE, Gate.OUT_OF_MEMORY),
+    ("PING", Gate.DISK_ERROR | Gate.AUTHENTICATION | Gate.LOADING, Gate.SUBSCRIBED | Gate.READ_ONLY),
+    ("HELLO", Gate.QUEUE | Gate.SUBSCRIBED, Gate.AUTHENTICATION | Gate.LOADING | Gate.BUSY | Gate.STALE),
+    ("RESET", Gate.PAUSED_ALL, Gate.AUTHENTICATION | Gate.QUEUE | Gate.SUBSCRIBED | Gate.LOADING),
+    ("CONFIG GET", Gate.AUTHENTICATION | Gate.QUEUE, Gate.MONITOR | Gate.LOADING),
+    ("PUBLISH", Gate.PAUSED_WRITE | Gate.REPLICA, Gate.READ_ONLY),
+    ("EXEC", Gate.OUT_OF_MEMORY | Gate.READ_ONLY | Gate.PAUSED_WRITE | Gate.DISK_ERROR, Gate.QUEUE),
+    ("DEBUG", Gate.PROTECTED, Gate.MONITOR | Gate.OUT_OF_MEMORY),
     ("SHUTDOWN", Gate.NO_MULTI, Gate.BUSY | Gate.LOADING),
 ])
 def test_gates_follow_from_flags(name: str, concerned: Gate, spared: Gate) -> None:

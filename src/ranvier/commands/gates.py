@@ -5,7 +5,7 @@ concern it. The fast path is one AND of the two. Only when a bit is left does di
 the first gate that refuses answers. The order is that of Valkey 9.1: authentication comes before the look-up, so that a
 stranger learns nothing about commands.
 
-`engine/dispatch.pxd` declares the same bits for the engine; a test holds both against each other.
+`engine/core.pxd` declares the same bits for the engine; a test holds both against each other.
 """
 
 from __future__ import annotations
@@ -18,31 +18,30 @@ from ranvier.commands.spec import Command
 
 
 class Gate(IntFlag):
-    """One bit per gate. Who sets it: S the server's mask, C the client's."""
+    """One bit per gate, as `GATE_...` in `engine/core.pxd`. Who sets it: S the server's mask, C the client's."""
 
-    NONE = 0
-    NO_AUTH = 1 << 0             # C: not authenticated yet
-    PROTECTED = 1 << 1           # C: enable-debug-command or enable-module-command forbid it to this client
+    PROTECTED = 1 << 0           # C: enable-debug-command or enable-module-command forbid it to this client
+    AUTHENTICATION = 1 << 1      # C: not authenticated yet
     NO_MULTI = 1 << 2            # C: inside MULTI
     ACL = 1 << 3                 # C: its user may not run everything
     CLUSTER = 1 << 4             # S: cluster mode
-    REDIRECT = 1 << 5            # C: understands REDIRECT, and the server is a replica
-    EVICT_CLIENTS = 1 << 6       # S: due, clients' memory is over maxmemory-clients
-    EVICT_KEYS = 1 << 7          # S: due, memory is over maxmemory and the policy can evict
-    DENY_OOM = 1 << 8            # S: memory is over maxmemory
-    TRIM_TRACKING = 1 << 9       # S: due, the tracking table is over tracking-table-max-keys
-    DISK_ERROR = 1 << 10         # S: the last save or append failed, and that stops writes
-    FEW_REPLICAS = 1 << 11       # S: fewer good replicas than min-replicas-to-write
-    READ_ONLY = 1 << 12          # S: a read-only replica
-    SUBSCRIBED = 1 << 13         # C: RESP2 and subscribed
-    STALE = 1 << 14              # S: a replica whose primary is away, and replica-serve-stale-data no
-    LOADING = 1 << 15            # S: loading the data set
-    ASYNC_LOADING = 1 << 16      # S: loading beside a data set that is served
-    BUSY = 1 << 17               # S: a script or function runs too long
-    FROM_REPLICA = 1 << 18       # C: the connection is a replica's
-    PAUSED_WRITE = 1 << 19       # S: CLIENT PAUSE WRITE
-    PAUSED_ALL = 1 << 20         # S: CLIENT PAUSE ALL
-    QUEUE = 1 << 21              # C: inside MULTI
+    EVICT_CLIENTS = 1 << 5       # S: due, clients' memory is over maxmemory-clients
+    OUT_OF_MEMORY = 1 << 6       # S: memory is over maxmemory
+    TRACKING_TABLE = 1 << 7      # S: due, the tracking table is over tracking-table-max-keys
+    DISK_ERROR = 1 << 8          # S: the last save or append failed, and that stops writes
+    GOOD_REPLICAS = 1 << 9       # S: fewer good replicas than min-replicas-to-write
+    READ_ONLY = 1 << 10          # S: a read-only replica
+    SUBSCRIBED = 1 << 11         # C: RESP2 and subscribed
+    STALE = 1 << 12              # S: a replica whose primary is away, and replica-serve-stale-data no
+    LOADING = 1 << 13            # S: loading the data set
+    BUSY = 1 << 14               # S: a script or function runs too long
+    REPLICA = 1 << 15            # C: the connection is a replica's
+    PAUSED_WRITE = 1 << 16       # S: CLIENT PAUSE WRITE
+    PAUSED_ALL = 1 << 17         # S: CLIENT PAUSE ALL
+    QUEUE = 1 << 18              # C: inside MULTI
+    EVICT_KEYS = 1 << 19         # S: due, memory is over maxmemory and the policy can evict
+    REDIRECT = 1 << 20           # C: understands REDIRECT, and the server is a replica
+    ASYNC_LOADING = 1 << 21      # S: loading beside a data set that is served
     MONITOR = 1 << 22            # S: after the command: somebody runs MONITOR
 
 
@@ -60,7 +59,7 @@ class GateRule:
 
 
 GATES: Final = (
-    GateRule(6, Gate.NO_AUTH, "NOAUTH Authentication required."),
+    GateRule(6, Gate.AUTHENTICATION, "NOAUTH Authentication required."),
     GateRule(
         5, Gate.PROTECTED,
         "ERR %s command not allowed. If the %s option is set to \"local\", you can run it from a local connection, "
@@ -72,10 +71,10 @@ GATES: Final = (
     GateRule(9, Gate.REDIRECT, "REDIRECT %s"),
     GateRule(10, Gate.EVICT_CLIENTS, ""),
     GateRule(11, Gate.EVICT_KEYS, ""),
-    GateRule(11, Gate.DENY_OOM, "OOM command not allowed when used memory > 'maxmemory'."),
-    GateRule(12, Gate.TRIM_TRACKING, ""),
+    GateRule(11, Gate.OUT_OF_MEMORY, "OOM command not allowed when used memory > 'maxmemory'."),
+    GateRule(12, Gate.TRACKING_TABLE, ""),
     GateRule(13, Gate.DISK_ERROR, "MISCONF %s"),
-    GateRule(14, Gate.FEW_REPLICAS, "NOREPLICAS Not enough good replicas to write."),
+    GateRule(14, Gate.GOOD_REPLICAS, "NOREPLICAS Not enough good replicas to write."),
     GateRule(15, Gate.READ_ONLY, "READONLY You can't write against a read only replica."),
     GateRule(
         16, Gate.SUBSCRIBED,
@@ -88,7 +87,7 @@ GATES: Final = (
     GateRule(18, Gate.LOADING, "LOADING %s is loading the dataset in memory"),
     GateRule(19, Gate.ASYNC_LOADING, "LOADING %s is loading the dataset in memory"),
     GateRule(20, Gate.BUSY, "BUSY %s is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."),
-    GateRule(21, Gate.FROM_REPLICA, "ERR Replica can't interact with the keyspace"),
+    GateRule(21, Gate.REPLICA, "ERR Replica can't interact with the keyspace"),
     GateRule(22, Gate.PAUSED_WRITE, ""),
     GateRule(22, Gate.PAUSED_ALL, ""),
     GateRule(23, Gate.QUEUE, ""),
@@ -97,12 +96,12 @@ GATES: Final = (
 
 # These concern every command.
 _ALWAYS: Final = (
-    Gate.ACL | Gate.EVICT_CLIENTS | Gate.EVICT_KEYS | Gate.TRIM_TRACKING | Gate.PAUSED_ALL
+    Gate.ACL | Gate.EVICT_CLIENTS | Gate.EVICT_KEYS | Gate.TRACKING_TABLE | Gate.PAUSED_ALL
 )
 
 # EXEC stands for what it runs: dispatch looks at the flags of the queued commands.
 _OF_EXEC: Final = (
-    Gate.CLUSTER | Gate.REDIRECT | Gate.DENY_OOM | Gate.DISK_ERROR | Gate.FEW_REPLICAS | Gate.READ_ONLY
+    Gate.CLUSTER | Gate.REDIRECT | Gate.OUT_OF_MEMORY | Gate.DISK_ERROR | Gate.GOOD_REPLICAS | Gate.READ_ONLY
     | Gate.PAUSED_WRITE
 )
 
@@ -116,12 +115,12 @@ _SUBSCRIBER_COMMANDS: Final = frozenset({
 
 # The flag that lets a command through, where there is one.
 _EXEMPTING_FLAGS: Final = {
-    Gate.NO_AUTH: "no_auth", Gate.STALE: "stale", Gate.LOADING: "loading", Gate.BUSY: "allow_busy",
+    Gate.AUTHENTICATION: "no_auth", Gate.STALE: "stale", Gate.LOADING: "loading", Gate.BUSY: "allow_busy",
 }
 
 # The flag that brings a command before a gate.
 _CONCERNING_FLAGS: Final = {
-    Gate.PROTECTED: "protected", Gate.NO_MULTI: "no_multi", Gate.DENY_OOM: "denyoom",
+    Gate.PROTECTED: "protected", Gate.NO_MULTI: "no_multi", Gate.OUT_OF_MEMORY: "denyoom",
     Gate.ASYNC_LOADING: "no_async_loading",
 }
 
@@ -141,11 +140,11 @@ def gates_of(command: Command) -> Gate:
     if flags & {"write", "readonly"}:
         mask |= Gate.REDIRECT
     if "write" in flags:
-        mask |= Gate.DISK_ERROR | Gate.FEW_REPLICAS | Gate.READ_ONLY
+        mask |= Gate.DISK_ERROR | Gate.GOOD_REPLICAS | Gate.READ_ONLY
     if command.name == "PING":
         mask |= Gate.DISK_ERROR
     if flags & {"write", "readonly", "may_replicate"}:
-        mask |= Gate.FROM_REPLICA
+        mask |= Gate.REPLICA
     if flags & {"write", "may_replicate"}:
         mask |= Gate.PAUSED_WRITE
     if command.name == "EXEC":
