@@ -164,7 +164,8 @@ def test_the_engine_declares_the_same_bits() -> None:
 @pytest.mark.parametrize(("name", "concerned", "spared"), [
     ("GET", Gate.AUTHENTICATION | Gate.LOADING | Gate.BUSY | Gate.QUEUE | Gate.SUBSCRIBED | Gate.STALE | Gate.MONITOR,
      Gate.OUT_OF_MEMORY | Gate.READ_ONLY | Gate.DISK_ERROR | Gate.NO_MULTI | Gate.PAUSED_WRITE | Gate.PROTECTED),
-    ("SET", Gate.OUT_OF_MEMORY | Gate.READ_ONLY | Gate.DISK_ERROR | Gate.PAUSED_WRITE | Gate.GOOD_REPLICAS, Gate.NO_MULTI),
+    ("SET", Gate.OUT_OF_MEMORY | Gate.READ_ONLY | Gate.DISK_ERROR | Gate.PAUSED_WRITE | Gate.GOOD_REPLICAS,
+     Gate.NO_MULTI),
     ("DEL", Gate.READ_ONLY | Gate.PAUSED_WRITE, Gate.OUT_OF_MEMORY),
     ("PING", Gate.DISK_ERROR | Gate.AUTHENTICATION | Gate.LOADING, Gate.SUBSCRIBED | Gate.READ_ONLY),
     ("HELLO", Gate.QUEUE | Gate.SUBSCRIBED, Gate.AUTHENTICATION | Gate.LOADING | Gate.BUSY | Gate.STALE),
