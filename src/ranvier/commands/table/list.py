@@ -1,0 +1,166 @@
+"""Commands of the group list. Notation: see `commands/spec.py`."""
+
+from functools import partial
+
+from ranvier.commands.spec import Command
+
+command = partial(Command, group="list")
+
+COMMANDS = (
+    command(
+        "BLMOVE", 6, "write denyoom blocking", "1 RW access delete; 2 RW insert",
+        since="6.2.0", complexity="O(1)",
+        summary="Moves an element between lists; waits for one.",
+        arguments="source@0 destination@1 wherefrom(LEFT | RIGHT) whereto(LEFT | RIGHT) timeout:double",
+        propagated="LMOVE source destination LEFT or RIGHT, LEFT or RIGHT",
+    ),
+    command(
+        "BLMPOP", -5, "write blocking", "2# RW access delete",
+        since="7.0.0",
+        complexity="O(N+M) where N is the number of provided keys and M is the number of elements returned.",
+        summary="Pops from the first list that has elements; waits for one.",
+        arguments="timeout:double numkeys:integer key@0... where(LEFT | RIGHT) [COUNT count:integer]",
+        propagated="LPOP key count or RPOP key count",
+    ),
+    command(
+        "BLPOP", -3, "write blocking", "1..-2 RW access delete",
+        since="2.0.0", complexity="O(N) where N is the number of provided keys.",
+        summary="Pops the first element; waits for one.",
+        arguments="key@0... timeout:double",
+        propagated="LPOP key",
+    ),
+    command(
+        "BRPOP", -3, "write blocking", "1..-2 RW access delete",
+        since="2.0.0", complexity="O(N) where N is the number of provided keys.",
+        summary="Pops the last element; waits for one.",
+        arguments="key@0... timeout:double",
+        propagated="RPOP key",
+    ),
+    command(
+        "BRPOPLPUSH", 4, "write denyoom blocking", "1 RW access delete; 2 RW insert",
+        since="2.2.0", complexity="O(1)",
+        summary="Moves the last element to another list; waits for one.",
+        arguments="source@0 destination@1 timeout:double",
+        propagated="RPOPLPUSH source destination",
+    ),
+    command(
+        "LINDEX", 3, "readonly", "1 RO access",
+        since="1.0.0", complexity="O(N) in the elements passed on the way; O(1) at both ends.",
+        summary="Returns the element at an index.",
+        arguments="key@0 index:integer",
+        handler="native:lindex",
+    ),
+    command(
+        "LINSERT", 5, "write denyoom", "1 RW insert",
+        since="2.2.0", complexity="O(N) in the elements before the pivot; O(1) near the head.",
+        summary="Inserts an element beside another.",
+        arguments="key@0 where(BEFORE | AFTER) pivot element",
+        propagated="verbatim", handler="native:linsert",
+    ),
+    command(
+        "LLEN", 2, "readonly fast", "1 RO",
+        since="1.0.0", complexity="O(1)",
+        summary="Returns the length of a list.",
+        arguments="key@0",
+        handler="native:llen",
+    ),
+    command(
+        "LMOVE", 5, "write denyoom", "1 RW access delete; 2 RW insert",
+        since="6.2.0", complexity="O(1)",
+        summary="Moves an element from one list to another.",
+        arguments="source@0 destination@1 wherefrom(LEFT | RIGHT) whereto(LEFT | RIGHT)",
+        propagated="verbatim", handler="native:lmove",
+    ),
+    command(
+        "LMPOP", -4, "write", "1# RW access delete",
+        since="7.0.0",
+        complexity="O(N+M) where N is the number of provided keys and M is the number of elements returned.",
+        summary="Pops elements from the first list that has any.",
+        arguments="numkeys:integer key@0... where(LEFT | RIGHT) [COUNT count:integer]",
+        propagated="LPOP key count or RPOP key count", handler="native:lmpop",
+    ),
+    command(
+        "LPOP", -2, "write fast", "1 RW access delete",
+        since="1.0.0", complexity="O(N) where N is the number of elements returned",
+        summary="Pops elements from the head.",
+        arguments="key@0 [count:integer^6.2.0]",
+        propagated="verbatim", handler="native:lpop",
+    ),
+    command(
+        "LPOS", -3, "readonly", "1 RO access",
+        since="6.0.6", complexity="O(N) in the list's length; less near the ends or under MAXLEN.",
+        summary="Finds the index of an element.",
+        arguments="key@0 element [RANK rank:integer] [COUNT num-matches:integer] [MAXLEN len:integer]",
+        handler="native:lpos",
+    ),
+    command(
+        "LPUSH", -3, "write denyoom fast", "1 RW insert",
+        since="1.0.0", complexity="O(1) for each element, O(N) for N of them.",
+        summary="Pushes elements at the head.",
+        arguments="key@0 element...",
+        propagated="verbatim", handler="native:lpush",
+    ),
+    command(
+        "LPUSHX", -3, "write denyoom fast", "1 RW insert",
+        since="2.2.0", complexity="O(1) for each element, O(N) for N of them.",
+        summary="Pushes elements at the head of an existing list.",
+        arguments="key@0 element...",
+        propagated="verbatim", handler="native:lpushx",
+    ),
+    command(
+        "LRANGE", 4, "readonly", "1 RO access",
+        since="1.0.0", complexity="O(S+N) for a start S elements away from the nearer end and N elements returned.",
+        summary="Returns a range of elements.",
+        arguments="key@0 start:integer stop:integer",
+        handler="native:lrange",
+    ),
+    command(
+        "LREM", 4, "write", "1 RW delete",
+        since="1.0.0", complexity="O(N+M) where N is the length of the list and M is the number of elements removed.",
+        summary="Removes elements that equal a value.",
+        arguments="key@0 count:integer element",
+        propagated="verbatim", handler="native:lrem",
+    ),
+    command(
+        "LSET", 4, "write denyoom", "1 RW update",
+        since="1.0.0", complexity="O(N) in the list's length; O(1) at both ends.",
+        summary="Replaces the element at an index.",
+        arguments="key@0 index:integer element",
+        propagated="verbatim", handler="native:lset",
+    ),
+    command(
+        "LTRIM", 4, "write", "1 RW delete",
+        since="1.0.0", complexity="O(N) where N is the number of elements to be removed by the operation.",
+        summary="Keeps a range of elements and drops the rest.",
+        arguments="key@0 start:integer stop:integer",
+        propagated="verbatim", handler="native:ltrim",
+    ),
+    command(
+        "RPOP", -2, "write fast", "1 RW access delete",
+        since="1.0.0", complexity="O(N) where N is the number of elements returned",
+        summary="Pops elements from the tail.",
+        arguments="key@0 [count:integer^6.2.0]",
+        propagated="verbatim", handler="native:rpop",
+    ),
+    command(
+        "RPOPLPUSH", 3, "write denyoom", "1 RW access delete; 2 RW insert",
+        since="1.2.0", complexity="O(1)",
+        summary="Moves the last element to the head of another list.",
+        arguments="source@0 destination@1",
+        propagated="verbatim", handler="native:rpoplpush",
+    ),
+    command(
+        "RPUSH", -3, "write denyoom fast", "1 RW insert",
+        since="1.0.0", complexity="O(1) for each element, O(N) for N of them.",
+        summary="Pushes elements at the tail.",
+        arguments="key@0 element...",
+        propagated="verbatim", handler="native:rpush",
+    ),
+    command(
+        "RPUSHX", -3, "write denyoom fast", "1 RW insert",
+        since="2.2.0", complexity="O(1) for each element, O(N) for N of them.",
+        summary="Pushes elements at the tail of an existing list.",
+        arguments="key@0 element...",
+        propagated="verbatim", handler="native:rpushx",
+    ),
+)

@@ -1,0 +1,74 @@
+"""What a command returns when a plain Python value does not say which reply it becomes.
+
+int, bytes, None, list, dict, set, float and bool stand for themselves; a dict becomes a map in RESP3 and a flat array
+of its keys and values in RESP2, in its own order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Final, TypeAlias
+
+
+class Status(str):
+    """A simple string: `Status("OK")` is `+OK`. The text holds no CR or LF."""
+
+    __slots__ = ()
+
+
+class Verbatim:
+    """Text with a format of three letters: a verbatim string in RESP3, a bulk string in RESP2."""
+
+    __slots__ = ("format", "text")
+
+    def __init__(self, text: str | bytes, format: str = "txt") -> None:
+        self.text: Final = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        self.format: Final = format
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Verbatim) and (self.text, self.format) == (other.text, other.format)
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.format))
+
+    def __repr__(self) -> str:
+        return f"Verbatim({self.text!r}, {self.format!r})"
+
+
+class NullArrayType:
+    """The type of `NullArray`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NullArray"
+
+
+# `*-1` in RESP2, where None would be `$-1`; RESP3 has one null.
+NullArray: Final = NullArrayType()
+
+
+class Push(list[Any]):
+    """An out-of-band message: a push in RESP3, an array in RESP2."""
+
+    __slots__ = ()
+
+
+class Pairs(list[tuple[Any, Any]]):
+    """A map whose keys repeat or cannot be hashed: a map in RESP3, a flat array in RESP2."""
+
+    __slots__ = ()
+
+
+class Members(list[Any]):
+    """A set in its own order, which a Python set would lose: a set in RESP3, an array in RESP2."""
+
+    __slots__ = ()
+
+
+# A plain str is refused on purpose: it does not say whether it is a bulk or a simple string. Sequence and Mapping stand
+# for list, tuple and dict because those are invariant in what they hold.
+Reply: TypeAlias = (
+    "int | bytes | float | bool | Status | Verbatim | NullArrayType"
+    " | Sequence[Reply] | Mapping[Any, Reply] | Set[Any] | None"
+)
