@@ -15,6 +15,7 @@ from ranvier.config.glob import is_pattern, matcher
 from ranvier.config.kinds import BadValue, OutputLimits, SavePoint, SavePoints, Value
 from ranvier.config.option import Option
 from ranvier.config.option_table import FORGOTTEN, OPTION_BY_NAME, OPTIONS
+from ranvier.config.rewrite import rewrite_file
 from ranvier.errors import CommandError, ConfigurationError
 
 # Directives that are kept as they stand: name -> fewest words after it.
@@ -239,6 +240,16 @@ class Configuration:
         self._values = after
         if target is not None:
             self._apply(chosen, before, target)
+
+    def rewrite(self) -> None:
+        """CONFIG REWRITE: bring the file that the server was started with up to date. Raises CommandError."""
+        path = self.provenance.file
+        if path is None:
+            raise CommandError("ERR The server is running without a config file")
+        try:
+            rewrite_file(path, self._values)
+        except OSError as error:
+            raise CommandError(f"ERR Rewriting config file: {error.strerror}") from error
 
     def _settable(self, pairs: Sequence[tuple[str, str]], local: bool) -> list[tuple[str, Option, str]]:
         """The pairs with their options, if every one of them may be set."""
