@@ -1,6 +1,6 @@
 """CONFIG: the handlers behind the configuration that the server holds.
 
-Option names and values are text in the configuration and bytes on the wire; bytes that are not UTF-8 go through unchanged.
+Option names and values are text in the configuration, bytes on the wire; what is not UTF-8 goes through unchanged.
 """
 
 from __future__ import annotations

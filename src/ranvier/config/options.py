@@ -11,15 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, cast
 
-from ranvier.config.glob import is_pattern, matcher
 from ranvier.config.kinds import BadValue, OutputLimits, SavePoint, SavePoints, Value
 from ranvier.config.option import Option
 from ranvier.config.option_table import FORGOTTEN, OPTION_BY_NAME, OPTIONS
 from ranvier.config.rewrite import rewrite_file
+from ranvier.config.words import encode
 from ranvier.errors import CommandError, ConfigurationError
+from ranvier.keyspace.glob import compile_glob
 
 # Directives that are kept as they stand: name -> fewest words after it.
 DIRECTIVES = {"user": 1, "rename-command": 2, "loadmodule": 1}
+PATTERN_MARKS = frozenset("*?[")
 WRONG_COUNT = "wrong number of arguments"
 BAD_DIRECTIVE = "Bad directive or wrong number of arguments"
 
@@ -171,14 +173,14 @@ class Configuration:
         """
         found: dict[str, tuple[str, str]] = {}
         for pattern in patterns:
-            if not is_pattern(pattern):
+            if PATTERN_MARKS.isdisjoint(pattern):
                 text = self.get(pattern)
                 if text is not None:
                     found.setdefault(pattern.lower(), (pattern, text))
                 continue
-            matches = matcher(pattern)
+            matches = compile_glob(encode(pattern), ignore_case=True)
             for name, option in OPTION_BY_NAME.items():
-                if not option.hidden and name not in found and matches(name):
+                if not option.hidden and name not in found and matches(name.encode()):
                     found[name] = (name, self._show(option))
         return list(found.values())
 
