@@ -1,0 +1,304 @@
+"""The configuration of one server: the values of all options, with CONFIG GET, CONFIG SET and typed access.
+
+Invariant: every value in a `Configuration` was accepted by its kind, and a refused CONFIG SET leaves all of them,
+and what was applied of them, as they were. Nothing here acts upon a value: hooks of the server (`ApplyTarget`) do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar, cast
+
+from ranvier.config.kinds import BadValue, OutputLimits, SavePoint, SavePoints, Value
+from ranvier.config.option import Option
+from ranvier.config.option_table import FORGOTTEN, OPTION_BY_NAME, OPTIONS
+from ranvier.config.rewrite import rewrite_file
+from ranvier.config.words import encode
+from ranvier.errors import CommandError, ConfigurationError
+from ranvier.keyspace.glob import compile_glob
+
+# Directives that are kept as they stand: name -> fewest words after it.
+DIRECTIVES = {"user": 1, "rename-command": 2, "loadmodule": 1}
+PATTERN_MARKS = frozenset("*?[")
+WRONG_COUNT = "wrong number of arguments"
+BAD_DIRECTIVE = "Bad directive or wrong number of arguments"
+
+ValueT = TypeVar("ValueT")
+
+
+class ApplyTarget(Protocol):
+    """What a server does when options change. Each hook reads the new values from the configuration.
+
+    A hook that cannot follow raises ConfigurationError(reason): the old values are put back and the hook is called
+    again.
+    """
+
+    def apply_client_limits(self) -> None:
+        """Time-outs, buffer limits, accept batch, protected mode."""
+
+    def apply_directory(self) -> None:
+        """`dir`, where files without a directory of their own are kept."""
+
+    def apply_hz(self) -> None:
+        """How often the periodic work runs."""
+
+    def apply_keyspace(self) -> None:
+        """Encodings, eviction policy and its bookkeeping, lazy freeing."""
+
+    def apply_listeners(self) -> None:
+        """`bind` and `port`: listen at the new addresses, or raise."""
+
+    def apply_log(self) -> None:
+        """`loglevel`."""
+
+    def apply_maxclients(self) -> None:
+        """`maxclients`: raise the limit on open files, or raise."""
+
+    def apply_password(self) -> None:
+        """`requirepass`: the default user's password."""
+
+    def apply_slowlog(self) -> None:
+        """Threshold and length of the slow log."""
+
+
+class Attribute(Generic[ValueT]):
+    """Typed read access to one option: `configuration.port`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, configuration: Configuration, owner: type | None = None) -> ValueT:
+        return cast(ValueT, configuration.value(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """A configuration line that is not an option: `user`, `rename-command`, `loadmodule`."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Provenance:
+    """Where the values came from: the file that CONFIG REWRITE writes, and the names that were given at start."""
+
+    file: str | None = None
+    given: dict[str, str] = field(default_factory=dict)
+
+
+class Configuration:
+    """The option values of one server. Attribute names are option names with their unit at the end."""
+
+    always_show_logo = Attribute[bool]("always-show-logo")
+    availability_zone = Attribute[str]("availability-zone")
+    bind = Attribute[tuple[str, ...]]("bind")
+    client_output_buffer_limit = Attribute[OutputLimits]("client-output-buffer-limit")
+    client_query_buffer_limit_bytes = Attribute[int]("client-query-buffer-limit")
+    daemonize = Attribute[bool]("daemonize")
+    databases = Attribute[int]("databases")
+    enable_debug_command = Attribute[str]("enable-debug-command")
+    hz = Attribute[int]("hz")
+    lazyfree_lazy_eviction = Attribute[bool]("lazyfree-lazy-eviction")
+    lazyfree_lazy_expire = Attribute[bool]("lazyfree-lazy-expire")
+    lazyfree_lazy_server_del = Attribute[bool]("lazyfree-lazy-server-del")
+    lazyfree_lazy_user_del = Attribute[bool]("lazyfree-lazy-user-del")
+    lazyfree_lazy_user_flush = Attribute[bool]("lazyfree-lazy-user-flush")
+    lfu_decay_time_minutes = Attribute[int]("lfu-decay-time")
+    lfu_log_factor = Attribute[int]("lfu-log-factor")
+    list_max_listpack_size = Attribute[int]("list-max-listpack-size")
+    logfile = Attribute[str]("logfile")
+    loglevel = Attribute[str]("loglevel")
+    max_new_connections_per_cycle = Attribute[int]("max-new-connections-per-cycle")
+    maxclients = Attribute[int]("maxclients")
+    maxmemory_bytes = Attribute[int]("maxmemory")
+    maxmemory_policy = Attribute[str]("maxmemory-policy")
+    pidfile = Attribute[str]("pidfile")
+    port = Attribute[int]("port")
+    protected_mode = Attribute[bool]("protected-mode")
+    proto_max_bulk_len_bytes = Attribute[int]("proto-max-bulk-len")
+    requirepass = Attribute[str]("requirepass")
+    save = Attribute[tuple[SavePoint, ...]]("save")
+    set_proc_title = Attribute[bool]("set-proc-title")
+    shutdown_timeout_seconds = Attribute[int]("shutdown-timeout")
+    slowlog_log_slower_than_microseconds = Attribute[int]("commandlog-execution-slower-than")
+    slowlog_max_len = Attribute[int]("commandlog-slow-execution-max-len")
+    supervised = Attribute[str]("supervised")
+    tcp_backlog = Attribute[int]("tcp-backlog")
+    tcp_keepalive_seconds = Attribute[int]("tcp-keepalive")
+    timeout_seconds = Attribute[int]("timeout")
+    unixsocket = Attribute[str]("unixsocket")
+    unixsocketperm = Attribute[int]("unixsocketperm")
+
+    def __init__(self) -> None:
+        self._values: dict[str, Value] = {option.name: option.default for option in OPTIONS}
+        self.directives: list[Directive] = []
+        self.provenance = Provenance()
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> Configuration:
+        """A configuration from Python values: `{"port": 0, "save": "", "lazyfree_lazy_expire": False}`.
+
+        Names may have `_` for `-`; a list or tuple gives several words. Raises ConfigurationError.
+        """
+        configuration = cls()
+        for key, value in options.items():
+            name = key if key.lower() in OPTION_BY_NAME else key.replace("_", "-")
+            given = value if isinstance(value, (list, tuple)) else (value,)
+            configuration.load(name, [_word(item) for item in given])
+        return configuration
+
+    def value(self, name: str) -> Value:
+        """The value of an option by its main name; KeyError for a name that the table does not have."""
+        return self._values[name]
+
+    @property
+    def dir(self) -> str:
+        """The directory of the server's files: the process's own where none was given."""
+        return str(self._values["dir"]) or os.getcwd()
+
+    def get(self, name: str) -> str | None:
+        """The text of an option (any of its names, any case) as CONFIG GET prints it; None for an unknown name."""
+        option = OPTION_BY_NAME.get(name.lower())
+        return None if option is None else self._show(option)
+
+    def match(self, patterns: Sequence[str]) -> list[tuple[str, str]]:
+        """CONFIG GET: the (name, text) pairs of all options that a name or glob pattern asks for, each once.
+
+        A plain name answers in the spelling of the question, a pattern does not find hidden options.
+        """
+        found: dict[str, tuple[str, str]] = {}
+        for pattern in patterns:
+            if PATTERN_MARKS.isdisjoint(pattern):
+                text = self.get(pattern)
+                if text is not None:
+                    found.setdefault(pattern.lower(), (pattern, text))
+                continue
+            matches = compile_glob(encode(pattern), ignore_case=True)
+            for name, option in OPTION_BY_NAME.items():
+                if not option.hidden and name not in found and matches(name.encode()):
+                    found[name] = (name, self._show(option))
+        return list(found.values())
+
+    def load(self, name: str, words: Sequence[str]) -> None:
+        """Take one directive of a configuration file or the command line; raises ConfigurationError(reason)."""
+        lower = name.lower()
+        option = OPTION_BY_NAME.get(lower)
+        if option is not None:
+            self._load_option(option, words)
+        elif len(words) >= DIRECTIVES.get(lower, len(words) + 1):
+            self.directives.append(Directive(lower, tuple(words)))
+            self.provenance.given[lower] = " ".join(words)
+        elif lower in FORGOTTEN and len(words) == 1:
+            self.provenance.given[lower] = words[0]
+        elif lower == "sentinel":
+            raise ConfigurationError("sentinel directive while not in sentinel mode")
+        else:
+            raise ConfigurationError(BAD_DIRECTIVE)
+
+    def _load_option(self, option: Option, words: Sequence[str]) -> None:
+        if option.kind.many and len(words) == 1 and " " in words[0]:
+            words = words[0].split(" ")
+        if not words or (len(words) > 1 and not option.kind.many):
+            raise ConfigurationError(WRONG_COUNT)
+        current = self._values[option.name]
+        if isinstance(option.kind, SavePoints) and option.name not in self.provenance.given:
+            current = ()  # the first `save` line replaces the built-in points, the next ones add to it
+        try:
+            self._values[option.name] = option.kind.parse(words, current)
+        except BadValue as refusal:
+            raise ConfigurationError(str(refusal)) from None
+        self.provenance.given[option.name] = " ".join(words).lower()
+
+    def without_effect(self) -> list[str]:
+        """The names given at start that Ranvier only keeps: neither used nor obeyed as they stand."""
+        names = []
+        for name, text in self.provenance.given.items():
+            option = OPTION_BY_NAME.get(name)
+            if option is None or not (option.used or option.obeyed == text):
+                names.append(name)
+        return names
+
+    def set(self, pairs: Sequence[tuple[str, str]], target: ApplyTarget | None = None, local: bool = False) -> None:
+        """CONFIG SET: all of the pairs or none.
+
+        `target` is told of the changes; `local` says that the peer is on this machine (enable-protected-configs
+        local). Raises CommandError with the texts of Valkey.
+        """
+        chosen = self._settable(pairs, local)
+        before = self._values
+        after = dict(before)
+        for name, option, text in chosen:
+            words = (text.split(" ") if text else []) if option.kind.many else [text]
+            current = () if isinstance(option.kind, SavePoints) else after[option.name]
+            try:
+                after[option.name] = option.kind.parse(words, current)
+            except BadValue as refusal:
+                raise _refused(name, str(refusal)) from None
+        self._values = after
+        if target is not None:
+            self._apply(chosen, before, target)
+
+    def rewrite(self) -> None:
+        """CONFIG REWRITE: bring the file that the server was started with up to date. Raises CommandError."""
+        path = self.provenance.file
+        if path is None:
+            raise CommandError("ERR The server is running without a config file")
+        try:
+            rewrite_file(path, self._values)
+        except OSError as error:
+            raise CommandError(f"ERR Rewriting config file: {error.strerror}") from error
+
+    def _settable(self, pairs: Sequence[tuple[str, str]], local: bool) -> list[tuple[str, Option, str]]:
+        """The pairs with their options, if every one of them may be set."""
+        chosen: list[tuple[str, Option, str]] = []
+        seen: set[str] = set()
+        permission = self._values["enable-protected-configs"]
+        for name, text in pairs:
+            lower = name.lower()
+            option = OPTION_BY_NAME.get(lower)
+            if option is None:
+                shown = name.replace("\r", " ").replace("\n", " ")
+                raise CommandError(f"ERR Unknown option or number of arguments for CONFIG SET - '{shown}'")
+            if not option.mutable:
+                raise _refused(lower, "can't set immutable config")
+            if option.protected and not (permission == "yes" or (permission == "local" and local)):
+                raise _refused(lower, "can't set protected config")
+            if lower in seen:
+                raise _refused(lower, "duplicate parameter")
+            seen.add(lower)
+            chosen.append((lower, option, text))
+        return chosen
+
+    def _apply(self, chosen: list[tuple[str, Option, str]], before: dict[str, Value], target: ApplyTarget) -> None:
+        """Call each hook of a changed option once; put everything back if one refuses."""
+        called: list[str] = []
+        for name, option, _ in chosen:
+            hook = option.apply
+            if hook is None or hook in called or before[option.name] == self._values[option.name]:
+                continue
+            called.append(hook)
+            try:
+                getattr(target, hook)()
+            except ConfigurationError as refusal:
+                self._values = before
+                for done in called:
+                    getattr(target, done)()
+                raise _refused(name, refusal.reason) from refusal
+
+    def _show(self, option: Option) -> str:
+        return self.dir if option.name == "dir" else option.kind.show(self._values[option.name])
+
+
+def _refused(name: str, reason: str) -> CommandError:
+    return CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")
+
+
+def _word(item: object) -> str:
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    return os.fsdecode(item) if isinstance(item, bytes) else str(item)

@@ -1,0 +1,39 @@
+"""The typed errors of the server: who raises them, who owns them.
+
+A command's error becomes a reply, a configuration error stops the start (or refuses CONFIG SET), a listen error
+ends the process with status 1. Nothing else catches them.
+"""
+
+from __future__ import annotations
+
+
+class CommandError(Exception):
+    """An error reply: the text with its code in front, without the leading `-` and the line end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class ConfigurationError(Exception):
+    """A refused configuration value.
+
+    `reason` is what the user reads; `file`, `line` (from 1) and `text` say where the value stood, as far as that is
+    known. A server's apply hook raises it with the reason alone.
+    """
+
+    def __init__(self, reason: str, file: str | None = None, line: int = 0, text: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.file = file
+        self.line = line
+        self.text = text
+
+
+class ListenError(Exception):
+    """A listening socket could not be opened; `port` is 0 for a Unix socket, whose path is then in `reason`."""
+
+    def __init__(self, port: int, reason: str) -> None:
+        super().__init__(f"port {port}: {reason}")
+        self.port = port
+        self.reason = reason
