@@ -9,7 +9,7 @@ PYTHON ?=
 PORT ?= 6379
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q install
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
 FUZZ_SECONDS ?= 600
 BENCH ?=
 PYTEST ?=
@@ -25,14 +25,14 @@ serve: $(VENV)/.installed ## build, install and start the server in the foregrou
 	@exec $(BIN)/ranvier --port $(PORT)
 
 test: $(VENV)/.test-ready lint ## lint, 60 s of fuzzing and all tests, as CI runs them [PYTEST='-k name']
-	@$(BIN)/python tools/fuzz.py --seconds 60
+	@PYTHONPATH=tests $(BIN)/python tools/fuzz.py --seconds 60
 	@$(BIN)/python -m pytest $(PYTEST)
 
 bench: $(VENV)/.test-ready ## the figures beside Valkey's: CPU, memory, neighbour, turns, start [BENCH='--only memory']
-	@$(BIN)/python tools/bench.py $(BENCH)
+	@PYTHONPATH=tests $(BIN)/python tools/bench.py $(BENCH)
 
 fuzz: $(VENV)/.test-ready ## fuzz parser and table, then the whole engine under sanitizers [FUZZ_SECONDS=600]
-	@$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS) --sanitized-tests
+	@PYTHONPATH=tests $(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS) --sanitized-tests
 
 lint: $(VENV)/.test-ready ## ruff, mypy and cython-lint
 	@$(BIN)/ruff check src tests tools setup.py
