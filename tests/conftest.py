@@ -1,12 +1,12 @@
 """Fixtures that start servers, the choice of the server under test, and server logs beside a failure."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from harness.process import ServerProcess
 
-StartServer = Callable[..., ServerProcess]
+from harness.process import ServerProcess, StartServer
+
 STARTED = pytest.StashKey[list[ServerProcess]]()
 
 
@@ -16,6 +16,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("ranvier", "valkey", "redis"),
         default="ranvier",
         help="run the socket tests against another server: proves the tests themselves",
+    )
+    parser.addoption("--seed", type=int, default=1, help="seed of the random requests of the differential tests")
+    parser.addoption(
+        "--differential-requests", type=int, default=300, help="random requests per command in the differential tests"
     )
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import programs
@@ -114,6 +114,10 @@ class ServerProcess:
                 return
         self.kill()
         raise AssertionError(f"no PONG within {START_TIMEOUT_SECONDS} s:\n{self.log()}")
+
+
+# The fixture `start_server`: options of the server, then `kind=` and `clean=`.
+StartServer = Callable[..., ServerProcess]
 
 
 def parse_info(text: bytes) -> dict[str, str]:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+
 from harness.process import ServerProcess
 from harness.wire import ProtocolViolation, Wire
 
