@@ -1,0 +1,95 @@
+"""Fixtures that start servers, the choice of the server under test, and server logs beside a failure."""
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.process import ServerProcess, StartServer
+
+STARTED = pytest.StashKey[list[ServerProcess]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--server-under-test",
+        choices=("ranvier", "valkey", "redis"),
+        default="ranvier",
+        help="run the socket tests against another server: proves the tests themselves",
+    )
+    parser.addoption("--seed", type=int, default=1, help="seed of the random requests of the differential tests")
+    parser.addoption(
+        "--differential-requests", type=int, default=300, help="random requests per command in the differential tests"
+    )
+
+
+@pytest.fixture(scope="session")
+def server_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--server-under-test"))
+
+
+def _servers(request: pytest.FixtureRequest) -> list[ServerProcess]:
+    return request.session.stash.setdefault(STARTED, [])
+
+
+def _end(request: pytest.FixtureRequest, server: ServerProcess, *, clean: bool) -> None:
+    """Stop, and insist on a clean end: a crash must not pass for a closed connection."""
+    _servers(request).remove(server)
+    running = server.is_running()
+    status = server.stop()
+    log = server.log()
+    server.discard()
+    if clean:
+        assert running, f"the server had ended by itself with status {status}:\n{log}"
+        assert status == 0, f"the server ended with status {status}:\n{log}"
+
+
+@pytest.fixture
+def start_server(request: pytest.FixtureRequest, server_kind: str) -> Iterator[StartServer]:
+    """Start servers with options of the test's own; `kind` names another server, `clean=False` allows it to be dead."""
+    started: list[tuple[ServerProcess, bool]] = []
+
+    def start(*options: str, kind: str = server_kind, clean: bool = True) -> ServerProcess:
+        server = ServerProcess(kind, options)
+        started.append((server, clean))
+        _servers(request).append(server)
+        return server
+
+    yield start
+    for server, clean in reversed(started):
+        _end(request, server, clean=clean)
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, server_kind: str) -> Iterator[ServerProcess]:
+    """The server under test with default options, shared by the whole run: a test leaves it as it was."""
+    running = ServerProcess(server_kind)
+    _servers(request).append(running)
+    yield running
+    _end(request, running, clean=True)
+
+
+@pytest.fixture(scope="session")
+def valkey(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """Valkey 9.1.2, the reference for the whole run."""
+    running = ServerProcess("valkey")
+    _servers(request).append(running)
+    yield running
+    _end(request, running, clean=True)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the working tree."""
+    return Path(__file__).parent.parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for server in item.session.stash.get(STARTED, []):
+            report.sections.append((f"log of {server.kind} on port {server.port}", server.log()))
+    return report

@@ -1,0 +1,57 @@
+"""Which commands the differential tests compare. A command joins its list when Ranvier delivers it."""
+
+import csv
+from pathlib import Path
+
+COMMANDS_TABLE = Path(__file__).parent.parent / "data" / "commands.tsv"
+
+# Blocking commands wait for a later part of the project.
+BLOCKING = {"BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH"}
+
+
+def names(text: str) -> list[str]:
+    return text.split()
+
+
+GENERIC = names(
+    "DEL UNLINK EXISTS TYPE KEYS SCAN RANDOMKEY RENAME RENAMENX COPY MOVE TOUCH EXPIRE PEXPIRE EXPIREAT PEXPIREAT "
+    "TTL PTTL EXPIRETIME PEXPIRETIME PERSIST OBJECT|ENCODING OBJECT|FREQ OBJECT|IDLETIME OBJECT|REFCOUNT"
+)
+
+SERVER = names(
+    "DBSIZE FLUSHDB FLUSHALL SWAPDB TIME LOLWUT CONFIG|GET MEMORY|USAGE COMMAND|COUNT COMMAND|INFO COMMAND|GETKEYS "
+    "COMMAND|GETKEYSANDFLAGS SLOWLOG|GET SLOWLOG|LEN SLOWLOG|RESET"
+)
+
+CONNECTION = names(
+    "PING ECHO SELECT HELLO RESET AUTH CLIENT|ID CLIENT|SETNAME CLIENT|GETNAME CLIENT|SETINFO CLIENT|INFO CLIENT|LIST"
+)
+
+# Delivered too, but unfit for random requests: they end, stall or reconfigure the server or the connection. Their
+# tests stand in test_directed.py and tests/lifecycle.
+DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST")
+
+
+def commands_of_group(group: str) -> list[str]:
+    """The names of a group's commands that Valkey 9.1 has, blocking ones left out."""
+    with COMMANDS_TABLE.open(newline="") as table:
+        rows = list(csv.DictReader(table, delimiter="\t"))
+    return [row["name"] for row in rows if row["group"] == group and row["in_valkey_9.1"] == "yes"]
+
+
+def strings() -> list[str]:
+    return commands_of_group("string")
+
+
+def lists() -> list[str]:
+    return [name for name in commands_of_group("list") if name not in BLOCKING]
+
+
+def random_commands() -> list[str]:
+    """Every command that random requests are made of."""
+    return [*strings(), *lists(), *GENERIC, *SERVER, *CONNECTION]
+
+
+def delivered_commands() -> list[str]:
+    """Every command of which Ranvier's metadata must equal Valkey's."""
+    return [*random_commands(), *DIRECTED]

@@ -1,0 +1,124 @@
+"""What may differ from Valkey 9.1.2: what must (time, identity, order), and what does on purpose, each with its reason.
+
+Everything that is not named here is compared byte for byte.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.wire import Reply
+
+Request = tuple[bytes, ...]
+Equal = Callable[[Reply, Reply], bool]
+
+# A group's requests reach the two servers one after the other: clocks may have gone on between them.
+CLOCK_SLACK_SECONDS = 30
+
+
+def same_shape(ours: Reply, theirs: Reply) -> bool:
+    """The same type, and null or error on both sides or on neither; errors equal."""
+    if ours.is_error or theirs.is_error:
+        return ours.raw == theirs.raw
+    return ours.kind == theirs.kind and (ours.value is None) == (theirs.value is None)
+
+
+def same_members(ours: Reply, theirs: Reply) -> bool:
+    """Aggregates with the same members in any order."""
+    if not isinstance(ours.value, tuple) or not isinstance(theirs.value, tuple):
+        return ours.raw == theirs.raw
+    return ours.kind == theirs.kind and sorted(i.raw for i in ours.value) == sorted(i.raw for i in theirs.value)
+
+
+def same_pairs(ours: Reply, theirs: Reply) -> bool:
+    """Maps (in RESP2 arrays) with the same pairs in any order."""
+    if not isinstance(ours.value, tuple) or not isinstance(theirs.value, tuple):
+        return ours.raw == theirs.raw
+    pairs = (sorted((a.raw, b.raw) for a, b in zip(m[::2], m[1::2], strict=True)) for m in (ours.value, theirs.value))
+    return ours.kind == theirs.kind and next(pairs) == next(pairs)
+
+
+def near(slack: int) -> Equal:
+    """Integers at most `slack` apart when both are positive; everything else byte for byte."""
+
+    def equal(ours: Reply, theirs: Reply) -> bool:
+        if ours.kind == theirs.kind == b":" and ours.number > 0 and theirs.number > 0:
+            return abs(ours.number - theirs.number) <= slack
+        return ours.raw == theirs.raw
+
+    return equal
+
+
+def same_hello(ours: Reply, theirs: Reply) -> bool:
+    """HELLO names the server's version and the client's id: the fields must be the same, in order, with their types."""
+    if ours.is_error or theirs.is_error:
+        return ours.raw == theirs.raw
+    identity = {b"version", b"id", b"server"}
+    fields = [(a, b) for a, b in zip(ours.items[::2], theirs.items[::2], strict=True)]
+    values = zip(ours.items[1::2], theirs.items[1::2], strict=True)
+    return ours.kind == theirs.kind and all(
+        name.raw == other.raw and (a.kind == b.kind if name.text in identity else a.raw == b.raw)
+        for (name, other), (a, b) in zip(fields, values, strict=True)
+    )
+
+
+# By full command name: what must differ between two servers, or between two runs of one.
+MUST_DIFFER: dict[bytes, Equal] = {
+    b"TTL": near(CLOCK_SLACK_SECONDS),
+    b"PTTL": near(CLOCK_SLACK_SECONDS * 1000),
+    b"EXPIRETIME": near(CLOCK_SLACK_SECONDS),
+    b"PEXPIRETIME": near(CLOCK_SLACK_SECONDS * 1000),
+    b"OBJECT|IDLETIME": near(CLOCK_SLACK_SECONDS),
+    b"KEYS": same_members,
+    b"RANDOMKEY": same_shape,
+    b"SCAN": same_shape,
+    b"TIME": same_shape,
+    b"LOLWUT": same_shape,
+    b"MEMORY|USAGE": same_shape,
+    b"CLIENT|ID": same_shape,
+    b"CLIENT|INFO": same_shape,
+    b"CLIENT|LIST": same_shape,
+    b"SLOWLOG|GET": same_shape,
+    b"COMMAND|COUNT": same_shape,
+    b"COMMAND|INFO": same_shape,                # its content is compared in test_metadata.py
+    b"CONFIG|GET": same_pairs,
+    b"HELLO": same_hello,
+}
+
+
+@dataclass(frozen=True)
+class OnPurpose:
+    """A difference that Ranvier decided on."""
+
+    command: bytes
+    reason: str
+    applies: Callable[[Request, Reply, Reply], bool]
+
+
+def _is_help(request: Request, ours: Reply, theirs: Reply) -> bool:
+    return len(request) >= 2 and request[1].upper() == b"HELP" and same_shape(ours, theirs)
+
+
+ON_PURPOSE: tuple[OnPurpose, ...] = (
+    *(
+        OnPurpose(container, "help texts are written in Ranvier's own words", _is_help)
+        for container in (b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG")
+    ),
+)
+
+CONTAINERS = {b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG"}
+
+
+def full_name(request: Request) -> bytes:
+    """The command's name in upper case, `CONTAINER|SUBCOMMAND` for subcommands."""
+    name = request[0].upper()
+    return name + b"|" + request[1].upper() if name in CONTAINERS and len(request) > 1 else name
+
+
+def equal(request: Request, ours: Reply, theirs: Reply) -> bool:
+    """Whether the two replies to one request agree as far as they must."""
+    if ours.raw == theirs.raw:
+        return True
+    name = full_name(request)
+    if name in MUST_DIFFER and MUST_DIFFER[name](ours, theirs):
+        return True
+    return any(known.command == request[0].upper() and known.applies(request, ours, theirs) for known in ON_PURPOSE)

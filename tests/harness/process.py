@@ -1,0 +1,126 @@
+"""Servers as child processes: started on a free port, ready when they say PONG, stopped by their own pid."""
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness import programs
+from harness.wire import Wire
+
+START_TIMEOUT_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 15.0
+LOG_TAIL_BYTES = 8000
+
+# What every server of a test is started with; a test's own options come behind and win.
+COMMON_OPTIONS = ("--save", "", "--appendonly", "no", "--enable-debug-command", "yes")
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server_command(kind: str) -> list[str]:
+    """The command line, without options, that starts a server of this kind: ranvier, valkey or redis."""
+    if kind == "valkey":
+        return [str(programs.require("valkey-server"))]
+    if kind == "redis":
+        return [str(programs.require("redis-server"))]
+    return [sys.executable, "-m", "ranvier.cli"]
+
+
+class ServerProcess:
+    """A running server in a directory of its own. `info(section)` and `connect()` are its two usual entrances."""
+
+    def __init__(self, kind: str, options: Sequence[str] = (), environment: dict[str, str] | None = None) -> None:
+        self.kind = kind
+        self.port = free_port()
+        self.directory = tempfile.TemporaryDirectory(prefix=f"ranvier-test-{kind}-")
+        self.log_path = Path(self.directory.name, "server.log")
+        self.command = [
+            *server_command(kind),
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory.name),
+            *COMMON_OPTIONS,
+            *options,
+        ]
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+            )
+        self._wait_until_ready()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        return self.log_path.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace")
+
+    def connect(self, timeout_seconds: float = 20.0, *, protocol: int = 2, **more: int) -> Wire:
+        return Wire(self.port, timeout_seconds, protocol=protocol, **more)
+
+    def info(self, section: str = "default") -> dict[str, str]:
+        """INFO as a dictionary, asked over a connection of its own."""
+        with self.connect() as wire:
+            return parse_info(wire.call("INFO", section).text)
+
+    def settle(self) -> None:
+        """Two round trips on another connection: whatever was sent before has been read and executed by then."""
+        with self.connect() as wire:
+            for _ in range(2):
+                assert wire.call("ECHO", "settled").text == b"settled"
+
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self) -> int:
+        """SIGTERM, then wait; returns the exit status. A server that does not end is killed and reported."""
+        if self.is_running():
+            self.process.terminate()
+        try:
+            return self.process.wait(STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the server did not end within {STOP_TIMEOUT_SECONDS} s:\n{self.log()}") from None
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def discard(self) -> None:
+        """Remove the server's directory; the log is gone afterwards."""
+        self.directory.cleanup()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            if (status := self.process.poll()) is not None:
+                raise AssertionError(f"{self.command} ended with status {status}:\n{self.log()}")
+            try:
+                with Wire(self.port, 2.0) as wire:
+                    answer = wire.call("PING")
+            except (OSError, EOFError):
+                time.sleep(0.01)
+                continue
+            if answer.raw == b"+PONG\r\n" or answer.value[:6] == b"NOAUTH":  # type: ignore[index]
+                return
+        self.kill()
+        raise AssertionError(f"no PONG within {START_TIMEOUT_SECONDS} s:\n{self.log()}")
+
+
+# The fixture `start_server`: options of the server, then `kind=` and `clean=`.
+StartServer = Callable[..., ServerProcess]
+
+
+def parse_info(text: bytes) -> dict[str, str]:
+    """INFO's lines `name:value` as a dictionary."""
+    lines = (line for line in text.decode().split("\r\n") if ":" in line and not line.startswith("#"))
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}

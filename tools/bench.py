@@ -1,0 +1,300 @@
+"""The figures that Ranvier is judged by, beside Valkey 9.1.2 in the same run on the same machine (Linux only).
+
+    make bench                                   everything, about fifteen minutes on two cores
+    make bench BENCH='--only cpu --workloads get-P16,set-P16 --rounds 3'
+    make bench BENCH='--only memory,idle'
+
+Parts: cpu (tools/cpu_per_request.py), memory (bytes per key), idle (bytes per idle connection), neighbour (an embedded
+server beside a CPU-bound Python thread), turns (histogram of the loop's turns under growth and mass expiry), start
+(import to first PONG of an embedded server). Quote ratios: absolute figures move with the machine.
+"""
+
+import argparse
+import contextlib
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness.process import COMMON_OPTIONS, ServerProcess, free_port, server_command
+from harness.wire import Wire, encode_command
+
+TOOLS = Path(__file__).parent
+
+# CPU per request divided by Valkey's: what must not be passed.
+GOALS = {
+    "ping-P1": 1.0,
+    "set-P1": 1.0,
+    "get-P1": 1.0,
+    "get-c1000": 1.05,
+    "set-P16": 0.65,
+    "get-P16": 0.65,
+    "get-P100": 0.40,
+    "set-1KB": 0.75,
+    "get-1KB": 0.75,
+    "set-64KB": 1.0,
+    "get-64KB": 1.0,
+    "incr-P16": 0.70,
+    "mset-P16": 0.70,
+    "expire-P16": 0.70,
+    "lpush-P16": 0.80,
+    "rpop-P16": 0.80,
+    "lrange100": 1.0,
+    "lrange600": 1.0,
+}
+MEMORY_GOAL, IDLE_GOAL, START_GOAL_MS = 1.2, 1.0, 150
+GROWTH_KEYS, EXPIRING_KEYS = 5_000_000, 1_000_000
+GROWTH_GOAL_US, EXPIRY_GOAL_US = 5_000, 25_000
+IDLE_CONNECTIONS = 9_000
+
+
+def heading(text: str) -> None:
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)
+
+
+def resident_bytes(pid: int) -> int:
+    """The process's resident set."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no VmRSS for pid {pid}")
+
+
+@contextlib.contextmanager
+def running(kind: str, *options: str) -> Iterator[ServerProcess]:
+    """A fresh server that ends with the block."""
+    server = ServerProcess(kind, options)
+    try:
+        yield server
+    finally:
+        server.stop()
+        server.discard()
+
+
+def fill(wire: Wire, count: int, *, batch: int = 1000, more: tuple[str, ...] = ()) -> None:
+    """`count` keys of 16 bytes with values of 16 bytes by pipelined SET, `more` appended to each request."""
+    for start in range(0, count, batch):
+        keys = range(start, min(start + batch, count))
+        wire.send(b"".join(encode_command("SET", f"key:{key:012d}", f"{key:016x}", *more) for key in keys))
+        wire.skip_exactly(len(b"+OK\r\n") * len(keys))
+
+
+def compare(name: str, unit: str, by_kind: dict[str, float], goal: float) -> None:
+    """One line: each server's figure, and for servers beside the first their ratio and the goal."""
+    first = next(iter(by_kind.values()))
+    line = f"{name:24}" + "".join(f"{kind}: {figure:10.1f} {unit}   " for kind, figure in by_kind.items())
+    if len(by_kind) > 1:
+        ratio = list(by_kind.values())[1] / first if first else float("inf")
+        line += f"ratio {ratio:5.2f}  goal <= {goal:.2f}  {'ok' if ratio <= goal else 'OVER'}"
+    print(line, flush=True)
+
+
+def bench_cpu(arguments: argparse.Namespace) -> None:
+    heading("CPU per request divided by Valkey's")
+    workloads = arguments.workloads or ",".join(GOALS)
+    with tempfile.TemporaryDirectory(prefix="ranvier-bench-") as directory:
+        report = Path(directory, "cpu.json")
+        command = [sys.executable, str(TOOLS / "cpu_per_request.py"), "--rounds", str(arguments.rounds)]
+        command += ["--scale", str(arguments.scale), "--only", workloads, "--json", str(report)]
+        for kind in arguments.servers:
+            port = free_port()
+            options = [*server_command(kind), "--port", str(port), "--dir", directory, *COMMON_OPTIONS]
+            command += ["--server", f"{kind}={port}:" + " ".join(option or '""' for option in options)]
+        subprocess.run(command, check=True)
+        figures = json.loads(report.read_text())
+    for workload, by_kind in figures.items():
+        if len(arguments.servers) > 1 and workload in GOALS:
+            ratio, goal = by_kind[arguments.servers[1]]["ratio"], GOALS[workload]
+            print(f"{workload:14} {ratio:5.2f}  goal <= {goal:.2f}  {'ok' if ratio <= goal else 'OVER'}")
+
+
+def bench_memory(arguments: argparse.Namespace) -> None:
+    heading("Memory: resident bytes per key, 16-byte keys and values, median of 3 fresh servers")
+    for count in (1_000_000, 2_000_000):
+        by_kind: dict[str, float] = {}
+        for kind in arguments.servers:
+            samples = []
+            for _ in range(3):
+                with running(kind) as server, server.connect(120) as wire:
+                    before = resident_bytes(server.pid)
+                    fill(wire, count)
+                    samples.append((resident_bytes(server.pid) - before) / count)
+            by_kind[kind] = statistics.median(samples)
+        compare(f"{count:,} keys", "B/key", by_kind, MEMORY_GOAL)
+
+
+def bench_idle(arguments: argparse.Namespace) -> None:
+    heading(f"Memory: {IDLE_CONNECTIONS:,} idle connections that have said PING")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    each: dict[str, float] = {}
+    left: dict[str, float] = {}
+    for kind in arguments.servers:
+        with running(kind, "--maxclients", "9900") as server:
+            before = resident_bytes(server.pid)
+            wires = []
+            for _ in range(IDLE_CONNECTIONS):
+                wires.append(server.connect())
+                wires[-1].call("PING")
+            wait_for(lambda server=server: server.info("clients")["connected_clients"] == str(IDLE_CONNECTIONS + 1))  # type: ignore[misc]
+            time.sleep(3)                       # the reference gives buffers back from its cron, after two idle seconds
+            each[kind] = (resident_bytes(server.pid) - before) / IDLE_CONNECTIONS
+            for wire in wires:
+                wire.close()
+            wait_for(lambda server=server: server.info("clients")["connected_clients"] == "1")  # type: ignore[misc]
+            left[kind] = (resident_bytes(server.pid) - before) / IDLE_CONNECTIONS
+    compare("while connected", "B each", each, IDLE_GOAL)
+    print(f"{'after they closed':24}" + "".join(f"{kind}: {figure:10.1f} B each   " for kind, figure in left.items()))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Return when the condition holds; a bench that never gets there ends with an error."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not reached within {seconds} s")
+        time.sleep(0.05)
+
+
+def benchmark_rate(port: int, requests: int, pipeline: int) -> float:
+    """Requests per second that redis-benchmark reports for GET with 50 clients."""
+    outcome = subprocess.run(
+        [
+            *("redis-benchmark", "-p", str(port), "-n", str(requests), "-c", "50", "-P", str(pipeline), "--csv"),
+            *("-r", "100000", "GET", "key:__rand_int__"),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return float(outcome.stdout.strip().splitlines()[-1].split(",")[-7].strip('"'))
+
+
+def bench_neighbour(_: argparse.Namespace) -> None:
+    heading("An embedded server beside one CPU-bound Python thread in its process, 50 clients")
+    child = subprocess.Popen(
+        [sys.executable, str(TOOLS / "neighbour.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+
+    def tell(word: str) -> str:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(word + "\n")
+        child.stdin.flush()
+        return child.stdout.readline().strip()
+
+    port = int(child.stdout.readline())
+    try:
+        with Wire(port, 60) as wire:
+            fill(wire, 100_000)
+        tell("spin")
+        time.sleep(2)
+        undisturbed = float(tell("rest"))
+        for pipeline, requests in ((1, 100_000), (16, 400_000)):
+            alone = benchmark_rate(port, requests, pipeline)
+            tell("spin")
+            beside = benchmark_rate(port, requests // 4, pipeline)
+            disturbed = float(tell("rest"))
+            print(
+                f"pipeline {pipeline:3}: {alone:10,.0f} requests/s alone, {beside:10,.0f} beside the thread "
+                f"({beside / alone:.0%}); the thread keeps {disturbed / undisturbed:.0%} of its speed",
+                flush=True,
+            )
+    finally:
+        child.stdin.close()
+        child.wait(30)
+
+
+def turns(wire: Wire) -> dict[int, int]:
+    """The server's histogram of turns: upper bound in microseconds of thread CPU time, and count."""
+    reply = wire.call("DEBUG", "TURNS")
+    if reply.is_error:
+        raise RuntimeError(f"DEBUG TURNS: {reply.text!r}")
+    numbers = [int(item.value) for item in reply.items]  # type: ignore[arg-type]
+    return dict(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def print_turns(name: str, before: dict[int, int], after: dict[int, int], goal_us: int) -> None:
+    passed = {bound: count - before.get(bound, 0) for bound, count in after.items()}
+    over = sum(count for bound, count in passed.items() if bound > goal_us)
+    print(f"{name}: {sum(passed.values()):,} turns, {over} over {goal_us / 1000:g} ms  {'ok' if not over else 'OVER'}")
+    for bound, count in sorted(passed.items()):
+        if count:
+            print(f"  <= {bound:>9,} us  {count:>9,}")
+
+
+def bench_turns(arguments: argparse.Namespace) -> None:
+    heading("Turns of the loop by thread CPU time")
+    if "ranvier" not in arguments.servers:
+        print("only Ranvier keeps this histogram")
+        return
+    with running("ranvier") as server, server.connect(120, protocol=3) as wire:
+        before = turns(wire)
+        fill(wire, GROWTH_KEYS, batch=100)
+        print_turns(f"growing to {GROWTH_KEYS:,} keys", before, turns(wire), GROWTH_GOAL_US)
+        wire.call("FLUSHALL")
+        at_ms = int(time.time() * 1000) + 15_000
+        fill(wire, EXPIRING_KEYS, batch=100, more=("PXAT", str(at_ms)))
+        wait_for(lambda: time.time() * 1000 >= at_ms)
+        before = turns(wire)
+        wait_for(lambda: wire.call("DBSIZE").number == 0, 120)
+        print_turns(f"{EXPIRING_KEYS:,} keys expiring at one instant", before, turns(wire), EXPIRY_GOAL_US)
+
+
+FIRST_PONG = """
+import time
+started = time.perf_counter()
+import ranvier
+with ranvier.Server(port=0) as server:
+    import socket
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"PING\\r\\n")
+        assert connection.recv(64) == b"+PONG\\r\\n"
+    print((time.perf_counter() - started) * 1000)
+"""
+
+
+def bench_start(_: argparse.Namespace) -> None:
+    heading("Import to first PONG of an embedded server, median of 9 fresh interpreters")
+    samples = []
+    for _round in range(9):
+        outcome = subprocess.run([sys.executable, "-c", FIRST_PONG], check=True, capture_output=True, text=True)
+        samples.append(float(outcome.stdout))
+    median = statistics.median(samples)
+    verdict = "ok" if median < START_GOAL_MS else "OVER"
+    print(f"{median:.0f} ms (from {min(samples):.0f} to {max(samples):.0f})  goal < {START_GOAL_MS} ms  {verdict}")
+
+
+PARTS = {
+    "cpu": bench_cpu,
+    "memory": bench_memory,
+    "idle": bench_idle,
+    "neighbour": bench_neighbour,
+    "turns": bench_turns,
+    "start": bench_start,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help=f"parts, comma-separated: {', '.join(PARTS)}")
+    parser.add_argument("--workloads", help="cpu: workloads, comma-separated (default: those with a goal)")
+    parser.add_argument("--rounds", type=int, default=5, help="cpu: interleaved rounds (default 5)")
+    parser.add_argument("--scale", type=float, default=1.0, help="cpu: multiply the request counts")
+    parser.add_argument("--servers", default="valkey,ranvier", help="the first is what ratios are taken against")
+    arguments = parser.parse_args()
+    arguments.servers = arguments.servers.split(",")
+    for part in arguments.only.split(",") if arguments.only else PARTS:
+        PARTS[part](arguments)
+
+
+if __name__ == "__main__":
+    main()
