@@ -246,6 +246,7 @@ cdef inline bint element_equals(const Element *element, const Needle *needle) no
 cdef inline void packing_set(Packing *packing, const char *data, size_t length) noexcept nogil:
     """Choose the shortest encoding of these bytes: as an integer if they are how one prints."""
     cdef int64_t value
+    packing.integer = 0
     if length <= 20 and parse_integer(data, length, &value):
         packing.integer = value
         if 0 <= value <= 127:
@@ -484,9 +485,10 @@ cdef inline Listpack *listpack_delete(Memory *memory, Listpack *pack, size_t off
     """Remove `count` elements from `offset` on; they are known to be there."""
     cdef const uint8_t *first = listpack_bytes(pack) + offset
     cdef const uint8_t *p = first
-    cdef size_t i
-    for i in range(count):
+    cdef size_t rest = count
+    while rest:
         p += element_size(p)
+        rest -= 1
     pack = listpack_splice(memory, pack, offset, <size_t>(p - first), 0)
     listpack_add_count(pack, -<int64_t>count)
     return listpack_slim(memory, pack)

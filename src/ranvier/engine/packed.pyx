@@ -8,14 +8,12 @@ Invariant: between two operations a quicklist has no empty node (an empty list m
 Nothing here touches a Python object, and nothing is called but the header-only modules and the allocator.
 """
 
-from libc.string cimport memcpy
-
 from ranvier.engine.entry cimport ENCODING_LISTPACK, ENCODING_QUICKLIST
 from ranvier.engine.listpack cimport (
     LISTPACK_EMPTY_BYTES, LISTPACK_END, LISTPACK_HEADER_BYTES, element_before, element_read, element_size,
     listpack_append, listpack_bytes, listpack_count, listpack_delete, listpack_end, listpack_first, listpack_free,
     listpack_from_bytes, listpack_insert, listpack_new, listpack_prepend, listpack_replace, listpack_seek,
-    listpack_size, listpack_slim,
+    listpack_size,
 )
 from ranvier.engine.memory cimport blob_data, ranvier_usable_size, release
 from ranvier.engine.quicklist cimport (
@@ -346,7 +344,6 @@ cdef void insert_into_chain(List *self, Cursor *cursor, bint after, const char *
     cdef Quicklist *chain = <Quicklist *>self.pointer
     cdef ListNode *node = cursor.node
     cdef ListNode *beside = node.next if after else node.previous
-    cdef ListNode *single
     cdef size_t offset = LISTPACK_HEADER_BYTES
     cdef bint at_edge = True
     if node.pack != NULL:
@@ -362,14 +359,18 @@ cdef void insert_into_chain(List *self, Cursor *cursor, bint after, const char *
     if at_edge and node_accepts(beside, chain.fill, length):
         node_insert(self, beside, LISTPACK_HEADER_BYTES if after else listpack_size(beside.pack) - 1, data, length)
         return
-    single = node_for_element(self.memory, chain.fill, data, length, 0)
     if at_edge:
-        quicklist_link(self.memory, chain, single, node, after)
+        quicklist_link(self.memory, chain, node_for_element(self.memory, chain.fill, data, length, 0), node, after)
         return
     quicklist_split(self.memory, chain, node, offset)
-    quicklist_link(self.memory, chain, single, node, True)
-    if single.pack != NULL:
-        quicklist_merge_around(self.memory, chain, single)
+    if length > fill_limit_bytes(chain.fill):
+        quicklist_link(self.memory, chain, node_for_element(self.memory, chain.fill, data, length, 0), node, True)
+    elif after:
+        node_insert(self, node.next, LISTPACK_HEADER_BYTES, data, length)
+        quicklist_merge_around(self.memory, chain, node)
+    else:
+        node_insert(self, node, listpack_size(node.pack) - 1, data, length)
+        quicklist_merge_around(self.memory, chain, node.next)
 
 
 cdef void list_insert(List *self, Cursor *cursor, bint after, const char *data, size_t length) noexcept nogil:
