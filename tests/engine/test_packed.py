@@ -1,5 +1,7 @@
 """Lists in both encodings against a Python list, and their structure after every step."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ OPERATIONS = st.one_of(
 )
 
 
-def apply(step: tuple, real: ListHandle, model: list[bytes]) -> None:
+def apply(step: tuple[Any, ...], real: ListHandle, model: list[bytes]) -> None:
     """Do one operation to both; its own results are compared here."""
     match step:
         case ("push", at_head, value, times):
@@ -70,7 +72,7 @@ def remove(value: bytes, forward: bool, limit: int, real: ListHandle, model: lis
 
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from([-5, -2, -2, -1, 0, 1, 3, 20, 128]), st.lists(OPERATIONS, max_size=30))
-def test_against_a_python_list(fill: int, steps: list[tuple]) -> None:
+def test_against_a_python_list(fill: int, steps: list[tuple[Any, ...]]) -> None:
     real = ListHandle(fill=fill)
     model: list[bytes] = []
     for step in steps:

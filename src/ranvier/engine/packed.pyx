@@ -385,7 +385,7 @@ cdef void list_insert(List *self, Cursor *cursor, bint after, const char *data, 
 
 
 cdef void replace_in_chain(List *self, Cursor *cursor, const char *data, size_t length) noexcept nogil:
-    """In place where the element stays of its kind; else a node of its own takes the element's place in the chain."""
+    """In place while a listpack keeps it; else the new element goes in behind the old one, which goes out."""
     cdef Quicklist *chain = <Quicklist *>self.pointer
     cdef ListNode *node = cursor.node
     cdef ListNode *single
@@ -394,11 +394,11 @@ cdef void replace_in_chain(List *self, Cursor *cursor, const char *data, size_t 
             listpack_size(node.pack) + length <= NODE_LIMIT_BYTES):
         node.pack = listpack_replace(self.memory, node.pack, cursor_offset(cursor), data, length)
         return
-    single = node_for_element(self.memory, chain.fill, data, length, 0)
     if node.pack == NULL:
-        quicklist_link(self.memory, chain, single, node, True)
+        insert_into_chain(self, cursor, True, data, length)
         quicklist_unlink(self.memory, chain, node)
         return
+    single = node_for_element(self.memory, chain.fill, data, length, 0)
     offset = cursor_offset(cursor) + element_size(cursor.element)
     if offset != listpack_size(node.pack) - 1:
         quicklist_split(self.memory, chain, node, offset)
@@ -409,7 +409,7 @@ cdef void replace_in_chain(List *self, Cursor *cursor, const char *data, size_t 
     node.pack = listpack_delete(self.memory, node.pack, end_offset(node.pack, False), 1)
     node.count -= 1
     chain.count -= 1
-    quicklist_merge_around(self.memory, chain, node)
+    quicklist_merge_around(self.memory, chain, single)
 
 
 cdef void list_replace(List *self, Cursor *cursor, const char *data, size_t length) noexcept nogil:
