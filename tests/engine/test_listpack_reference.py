@@ -146,9 +146,7 @@ def step(source: random.Random, ours: ListHandle, reference: Any) -> None:
 
 @pytest.mark.parametrize("fill", [-2, -1, 4])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_encoding_changes_where_valkey_changes_it(
-    reference: Any, seed: int, fill: int
-) -> None:
+def test_the_encoding_changes_where_valkey_changes_it(reference: Any, seed: int, fill: int) -> None:
     source = random.Random(seed)
     reference.config_set("list-max-listpack-size", fill)
     ours = ListHandle(fill=fill)

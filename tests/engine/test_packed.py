@@ -81,9 +81,7 @@ def test_against_a_python_list(fill: int, steps: list[tuple[Any, ...]]) -> None:
         assert len(real) == len(model)
     assert list(real) == model
     assert real.range(-1, forward=False) == model[::-1]
-    assert [real[i] for i in range(-len(model), len(model), 7)] == [
-        model[i] for i in range(-len(model), len(model), 7)
-    ]
+    assert [real[i] for i in range(-len(model), len(model), 7)] == [model[i] for i in range(-len(model), len(model), 7)]
     copy = real.copy()
     copy.check()
     assert (list(copy), copy.encoding, copy.node_count) == (model, real.encoding, real.node_count)
