@@ -7,6 +7,7 @@ in the free step of the turn or, for a close "now" (CLIENT KILL), at once; the s
 holds the handle, and everything that could reach it through the core is unlinked before the loop lets go.
 """
 
+from libc.stdint cimport uint32_t
 from libc.string cimport memset
 from posix.unistd cimport close
 
@@ -23,8 +24,6 @@ from ranvier.engine.input cimport input_free, query_bytes
 from ranvier.engine.output cimport output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
-    CLOSE_QUIT,
-    close_after_reply,
     close_reason_name,
     request_close,
     set_phase,
@@ -95,9 +94,16 @@ cdef class ClientHandle:
         self.state.authenticated = value
         if value:
             self.state.ever_authenticated = True
-            self.state.gates &= ~<int>GATE_AUTHENTICATION
+            self.state.gates &= ~<uint32_t>GATE_AUTHENTICATION
         else:
             self.state.gates |= GATE_AUTHENTICATION
+
+    def set_gate(self, gate: int, closed: bint) -> None:
+        """Close or open one of commands.gates.Gate for this client."""
+        if closed:
+            self.state.gates |= <uint32_t>gate
+        else:
+            self.state.gates &= ~<uint32_t>gate
 
     @property
     def database_index(self) -> int:
@@ -118,9 +124,9 @@ cdef class ClientHandle:
         if propagated is not None:
             client_propagate(&self.state, propagated)
 
-    def close_after_reply(self) -> None:
-        """Run nothing more and close when the reply is written (QUIT, CLIENT KILL of oneself)."""
-        close_after_reply(&self.state, CLOSE_QUIT)
+    def close_after_this_command(self) -> None:
+        """Run nothing more and close when the reply of the running command is written (QUIT, CLIENT KILL of oneself)."""
+        self.state.close_after_command = True
 
     def close(self, reason: int = CLOSE_KILLED) -> None:
         """Close now: what is owed is dropped, the socket is shut at once."""

@@ -163,6 +163,7 @@ cdef struct Client:
     bint reading                 # the poller watches for readability
     bint end_of_input            # the peer shut its sending side
     bint linger                  # close by way of PHASE_DRAINING
+    bint close_after_command     # the running command ends the conversation, its reply being the last
     bint pending_write           # on core.pending_writes
     bint stalled                 # has input that waits until less is owed to it
     bint waiting                 # on core.waiting

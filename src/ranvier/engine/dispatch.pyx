@@ -26,7 +26,7 @@ from ranvier.engine.core cimport (
     native_t,
 )
 from ranvier.engine.database cimport Database, database_hash
-from ranvier.engine.phase cimport CLOSE_ATTACK, CLOSE_BUG, CLOSE_PROTOCOL, close_after_reply, may_execute, request_close
+from ranvier.engine.phase cimport CLOSE_ATTACK, CLOSE_BUG, CLOSE_PROTOCOL, CLOSE_QUIT, close_after_reply, may_execute, request_close
 from ranvier.engine.reply cimport reply_error, reply_error_bytes, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -344,6 +344,8 @@ cdef void run(Call *call):
     else:
         run_handler(call)
     core.call = outer
+    if client.close_after_command:
+        close_after_reply(client, CLOSE_QUIT)
     ended = now_ns()
     started = core.command_ns
     core.command_ns = ended

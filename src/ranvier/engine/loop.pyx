@@ -682,6 +682,16 @@ cdef class Engine:
         return self._clients.get(identifier)
 
     @property
+    def owes_replies(self) -> bool:
+        """Some client has replies that are not sent yet."""
+        cdef Client *client = self.core.first
+        while client != NULL:
+            if client.owed_bytes > 0 and client.phase < PHASE_CLOSING:
+                return True
+            client = client.next
+        return False
+
+    @property
     def client_count(self) -> int:
         return self.core.client_count
 

@@ -1,0 +1,39 @@
+"""The line that CLIENT LIST, CLIENT INFO and the log show of a client (lifecycle A11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ranvier.engine.client import ClientHandle
+
+
+def client_flags(client: ClientHandle) -> str:
+    """The flag letters, N for none."""
+    described = client.describe()
+    letters = (
+        ("A", described["closing"]),
+        ("b", described["blocked"]),
+        ("c", described["closing-after-reply"]),
+        ("U", client.unix_socket),
+        ("T", described["no-touch"]),
+    )
+    return "".join(letter for letter, on in letters if on) or "N"
+
+
+def client_line(client: ClientHandle) -> str:
+    """The fields in the order of Valkey 9.1, without a line end."""
+    d = client.describe()
+    text = {name: getattr(client, name).decode("utf-8", "surrogateescape")
+            for name in ("name", "library_name", "library_version")}
+    fields = (
+        ("id", d["id"]), ("addr", client.address), ("laddr", client.local_address), ("fd", d["fd"]),
+        ("name", text["name"]), ("age", d["age"]), ("idle", d["idle"]), ("flags", client_flags(client)), ("capa", ""),
+        ("db", d["db"]), ("sub", 0), ("psub", 0), ("ssub", 0), ("multi", -1), ("watch", 0), ("qbuf", d["qbuf"]),
+        ("qbuf-free", d["qbuf-free"]), ("argv-mem", 0), ("multi-mem", 0), ("rbs", d["rbs"]), ("rbp", d["rbs"]),
+        ("obl", d["obl"]), ("oll", d["oll"]), ("omem", d["omem"]), ("tot-mem", d["tot-mem"]),
+        ("events", d["events"]), ("cmd", d["cmd"]), ("user", client.user), ("redir", -1), ("resp", d["resp"]),
+        ("lib-name", text["library_name"]), ("lib-ver", text["library_version"]),
+        ("tot-net-in", d["tot-net-in"]), ("tot-net-out", d["tot-net-out"]), ("tot-cmds", d["tot-cmds"]),
+    )
+    return " ".join(f"{name}={value}" for name, value in fields)

@@ -1,0 +1,216 @@
+"""The group connection: HELLO, AUTH, SELECT, QUIT, RESET and CLIENT."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from ranvier.commands.client_filter import ClientFilter
+from ranvier.commands.client_line import client_line
+from ranvier.errors import CommandError
+from ranvier.values import Status, Verbatim
+
+if TYPE_CHECKING:
+    from ranvier.engine.client import ClientHandle
+
+OK: Final = Status("OK")
+COMPATIBLE_VERSION: Final = "7.2.4"
+PRINTABLE: Final = re.compile(rb"[!-~]*")
+INTEGER: Final = re.compile(rb"-?[1-9][0-9]{0,18}|0")
+WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
+BAD_NAME: Final = "ERR Client names cannot contain spaces, newlines or special characters."
+HELLO_FIRST: Final = (
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+    "option can be used to authenticate the client and select the RESP protocol version at the same time"
+)
+
+
+def _password_fits(client: ClientHandle, user: bytes, password: bytes) -> bool:
+    """Whether the default user may log in so; any password does where none is required."""
+    if user != b"default":
+        return False
+    required = client.server.configuration.requirepass.encode("utf-8", "surrogateescape")
+    given, wanted = (hashlib.sha256(text).digest() for text in (password, required))
+    return not required or hmac.compare_digest(given, wanted)
+
+
+def auth(client: ClientHandle, args: list[bytes]) -> Status:
+    """AUTH [username] password"""
+    if len(args) > 2:
+        raise CommandError("ERR syntax error")
+    if len(args) == 1 and not client.server.configuration.requirepass:
+        raise CommandError("ERR AUTH <password> called without any password configured for the default user. Are you "
+                           "sure your configuration is correct?")
+    user = args[0] if len(args) == 2 else b"default"
+    if not _password_fits(client, user, args[-1]):
+        raise CommandError(WRONG_PASSWORD)
+    client.authenticated = True
+    return OK
+
+
+def _hello_options(args: list[bytes]) -> tuple[tuple[bytes, bytes] | None, bytes | None]:
+    """The credentials and the name that HELLO's options give."""
+    credentials = name = None
+    i = 0
+    while i < len(args):
+        option = args[i].upper()
+        if option == b"AUTH" and i + 2 < len(args):
+            credentials = (args[i + 1], args[i + 2])
+            i += 3
+        elif option == b"SETNAME" and i + 1 < len(args):
+            name = args[i + 1]
+            if not PRINTABLE.fullmatch(name):
+                raise CommandError(BAD_NAME)
+            i += 2
+        else:
+            raise CommandError(f"ERR Syntax error in HELLO option '{args[i].decode('utf-8', 'surrogateescape')}'")
+    return credentials, name
+
+
+def hello(client: ClientHandle, args: list[bytes]) -> dict[bytes, Any]:
+    """HELLO [version [AUTH username password] [SETNAME name]]: nothing changes unless everything is valid."""
+    version = client.protocol
+    if args:
+        if not INTEGER.fullmatch(args[0]):
+            raise CommandError("ERR Protocol version is not an integer or out of range")
+        version = int(args[0])
+        if version not in (2, 3):
+            raise CommandError("NOPROTO unsupported protocol version")
+    credentials, name = _hello_options(args[1:])
+    if credentials is not None:
+        if not _password_fits(client, *credentials):
+            raise CommandError(WRONG_PASSWORD)
+        client.authenticated = True
+    if not client.authenticated:
+        raise CommandError(HELLO_FIRST)
+    if name is not None:
+        client.name = name
+    client.protocol = version
+    zone = client.server.configuration.availability_zone
+    reply: dict[bytes, Any] = {
+        b"server": b"redis", b"version": COMPATIBLE_VERSION.encode(), b"proto": version, b"id": client.id,
+        b"mode": b"standalone", b"role": b"master", b"modules": [],
+    }
+    if zone:
+        reply[b"availability_zone"] = zone.encode("utf-8", "surrogateescape")
+    return reply
+
+
+def select(client: ClientHandle, args: list[bytes]) -> Status:
+    """SELECT index"""
+    if not INTEGER.fullmatch(args[0]):
+        raise CommandError("ERR value is not an integer or out of range")
+    index = int(args[0])
+    if not 0 <= index < len(client.server.engine.databases):
+        raise CommandError("ERR DB index is out of range")
+    client.select(index)
+    return OK
+
+
+def quit(client: ClientHandle, args: list[bytes]) -> Status:
+    """QUIT: the reply, then the end; arguments are ignored."""
+    client.close_after_this_command()
+    return OK
+
+
+def reset(client: ClientHandle, args: list[bytes]) -> Status:
+    """RESET: the connection as it was when it was new; the library's name stays."""
+    client.select(0)
+    client.protocol = 2
+    client.name = b""
+    client.authenticated = not client.server.configuration.requirepass
+    return Status("RESET")
+
+
+# ---- CLIENT ---------------------------------------------------------------------------------------------------------
+
+def client_id(client: ClientHandle, args: list[bytes]) -> int:
+    return client.id
+
+
+def client_getname(client: ClientHandle, args: list[bytes]) -> bytes | None:
+    return client.name or None
+
+
+def client_setname(client: ClientHandle, args: list[bytes]) -> Status:
+    if not PRINTABLE.fullmatch(args[0]):
+        raise CommandError(BAD_NAME)
+    client.name = args[0]
+    return OK
+
+
+def client_setinfo(client: ClientHandle, args: list[bytes]) -> Status:
+    attribute = {b"lib-name": "library_name", b"lib-ver": "library_version"}.get(args[0].lower())
+    if attribute is None:
+        raise CommandError(f"ERR Unrecognized option '{args[0].decode('utf-8', 'surrogateescape')}'")
+    if not PRINTABLE.fullmatch(args[1]):
+        raise CommandError(f"ERR {args[0].lower().decode()} cannot contain spaces, newlines or special characters.")
+    setattr(client, attribute, args[1])
+    return OK
+
+
+def _verbatim(lines: list[str]) -> Verbatim:
+    return Verbatim("".join(line + "\n" for line in lines))
+
+
+def client_info(client: ClientHandle, args: list[bytes]) -> Verbatim:
+    return _verbatim([client_line(client)])
+
+
+def client_list(client: ClientHandle, args: list[bytes]) -> Verbatim:
+    """CLIENT LIST [filter ...]: all filters must match."""
+    wanted = ClientFilter(args)
+    return _verbatim([
+        client_line(other) for other in client.server.engine.clients
+        if wanted.matches(other) and not (wanted.skip_me and other is client)
+    ])
+
+
+def client_kill(client: ClientHandle, args: list[bytes]) -> Status | int:
+    """CLIENT KILL ip:port, or CLIENT KILL filter ...: oneself is closed after the reply."""
+    if len(args) == 1:
+        address = args[0].decode("utf-8", "surrogateescape")
+        found = [other for other in client.server.engine.clients if other.address == address]
+        if not found:
+            raise CommandError("ERR No such client")
+        _kill(client, found[0])
+        return OK
+    wanted = ClientFilter(args)
+    skip_me = wanted.skip_me is not False
+    victims = [other for other in client.server.engine.clients
+               if wanted.matches(other) and not (skip_me and other is client)]
+    for victim in victims:
+        _kill(client, victim)
+    return len(victims)
+
+
+def _kill(client: ClientHandle, victim: ClientHandle) -> None:
+    if victim is client:
+        client.close_after_this_command()
+    else:
+        victim.close()
+
+
+def client_help(client: ClientHandle, args: list[bytes]) -> list[Status]:
+    return [Status(line) for line in (
+        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GETNAME",
+        "    The name of this connection.",
+        "HELP",
+        "    This text.",
+        "ID",
+        "    The id of this connection.",
+        "INFO",
+        "    What CLIENT LIST shows of this connection.",
+        "KILL <ip:port> | <filter> <value> [<filter> <value> ...]",
+        "    Close connections; the filters are those of LIST, and SKIPME yes is implied.",
+        "LIST [<filter> <value> ...]",
+        "    The connections that meet all filters: TYPE, ID, USER, ADDR, LADDR, SKIPME, MAXAGE, NAME, IDLE, FLAGS,",
+        "    LIB-NAME, LIB-VER, DB, CAPA, IP, and most of them with NOT- in front.",
+        "SETINFO <LIB-NAME|LIB-VER> <value>",
+        "    Tell the server which client library this is.",
+        "SETNAME <name>",
+        "    Name this connection; an empty name removes it.",
+    )]

@@ -1,0 +1,23 @@
+"""The second half of a turn: what happens between executing requests and sleeping again, in its one written order.
+
+Every line says why it stands where it does. New work gets its place here, with its reason, or it is not done.
+"""
+
+from __future__ import annotations
+
+from ranvier.engine.loop import Engine
+
+
+def before_sleep(engine: Engine) -> None:
+    """Do the work that is due before the next poll."""
+    # Unblocked clients run their saved input first: what they write must be flushed and answered in this turn.
+    engine.resume_waiting()
+    # Expired keys go before replies leave, so that what a reply implies about memory is true when it is read.
+    engine.expire_keys(False)
+    # Replies leave after everything that this turn did to the data set.
+    engine.write_replies()
+    # Closed clients are freed after the write step, which may close some, and before anything counts clients.
+    engine.free_closed()
+    # Values that were unlinked are freed last: nobody waits for them.
+    engine.free_values()
+    # Do NOT add anything below: the next thing is the poll.

@@ -1,0 +1,116 @@
+"""What the engine leaves to Python: errors counted, requests refused, slow commands kept, changes passed on.
+
+The engine calls these in rare cases only; none of them is on the fast path.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from ranvier.commands.client_line import client_line
+from ranvier.commands.gates import GATES, Gate
+from ranvier.commands.spec import Command
+from ranvier.engine.client import ClientHandle
+from ranvier.observe.log import VERBOSE, WARNING
+
+if TYPE_CHECKING:
+    from ranvier.server.server import Server
+
+ERROR_CODES = 128  # distinct codes that INFO errorstats keeps; scripts can invent them
+ATTACK_LOG_MILLISECONDS = 60_000  # one line a minute, or the log is the next victim
+EVENT_EXPIRED = 1 << 6  # engine/core.pxd, EventClass
+SAMPLE_BYTES = 64  # of a query buffer that broke the protocol, from its beginning and its end
+
+
+class EngineHooks:
+    """The engine's calls into the server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.errors: dict[str, int] = {}
+        self._attack_logged_ms: int | None = None
+
+    def count_error(self, code: bytes) -> None:
+        """An error reply went out; `code` is its first word."""
+        name = code.decode("latin-1")
+        if name in self.errors or len(self.errors) < ERROR_CODES:
+            self.errors[name] = self.errors.get(name, 0) + 1
+
+    def refuse(self, client: ClientHandle, command: Command, closed: int) -> bytes | None:
+        """The error line of the first gate in `closed` that refuses `command`, or None."""
+        for rule in GATES:
+            if rule.gate & closed and rule.gate is Gate.PROTECTED:
+                name = command.name.partition(" ")[0]
+                return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
+        return None
+
+    def protocol_error(self, client: ClientHandle, text: bytes, query: bytes) -> None:
+        """A client broke the protocol; it has been answered and will be closed."""
+        sample = query if len(query) <= 2 * SAMPLE_BYTES else query[:SAMPLE_BYTES] + query[-SAMPLE_BYTES:]
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in sample)
+        self._server.log.log(
+            VERBOSE,
+            f"Protocol error ({text.decode('latin-1')}) from client: {client_line(client)}. "
+            f"Query buffer during protocol error: '{shown}'",
+        )
+
+    def query_limit_reached(self, client: ClientHandle) -> None:
+        """A client's query buffer passed its limit; it will be closed."""
+        self._server.log.log(
+            WARNING, f"Closing client that reached max query buffer length: {client_line(client)}"
+        )
+
+    def idle_client(self, client: ClientHandle) -> None:
+        """A client has been idle longer than `timeout`; it will be closed."""
+        self._server.log.log(VERBOSE, "Closing idle client")
+
+    def attack(self, client: ClientHandle) -> None:
+        """Somebody sent POST or Host: as a command: an HTTP request smuggled in. The client will be closed."""
+        now_ms = self._server.engine.monotonic_ms
+        if self._attack_logged_ms is not None and now_ms - self._attack_logged_ms < ATTACK_LOG_MILLISECONDS:
+            return
+        self._attack_logged_ms = now_ms
+        self._server.log.log(
+            WARNING,
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Ranvier. "
+            "This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your "
+            f"instance. Connection from {client.address} aborted.",
+        )
+
+    def bug(self, client: ClientHandle, error: BaseException) -> None:
+        """A handler raised what it must not: that client will be closed, the server goes on."""
+        lines = "".join(traceback.format_exception(error))
+        self._server.log.log(WARNING, f"BUG: closing client {client_line(client)}\n{lines}")
+
+    def slow(self, client: ClientHandle, arguments: list[bytes], microseconds: int) -> None:
+        """A command took longer than the slow log's threshold."""
+        self._server.slowlog.note(
+            microseconds, arguments, client.address, client.name.decode("utf-8", "surrogateescape"),
+            self._server.engine.wall_ms // 1000,
+        )
+
+    def client_closed(self, client: ClientHandle) -> None:
+        """A client is torn down and leaves the loop."""
+        if client.close_reason == "output-buffer-limit":
+            self._server.log.log(
+                WARNING, f"Client {client_line(client)} scheduled to be closed ASAP for overcoming of output buffer "
+                "limits."
+            )
+        elif client.close_reason not in ("peer", "quit"):
+            self._server.log.log(VERBOSE, f"Closed client {client.address} id={client.id}: {client.close_reason}")
+
+    def key_changed(self, database: int, key: bytes, event_class: int, event: bytes) -> None:
+        """The effect call: somebody asked to be told of changes."""
+        for listener in self._server.change_listeners:
+            listener(database, key, event_class, event.decode())
+
+    def key_expired(self, database: int, key: bytes) -> None:
+        """The effect call of an expiry, which is propagated as a deletion."""
+        self.key_changed(database, key, EVENT_EXPIRED, b"expired")
+        self.propagate(database, [[b"DEL", key]])
+
+    def propagate(self, database: int, requests: list[list[bytes]]) -> None:
+        """What a command did, in its deterministic form, for whoever persists or replicates."""
+        for listener in self._server.propagation_listeners:
+            listener(database, requests)

@@ -1,0 +1,214 @@
+"""A server: owns the engine, the configuration, the listeners and everything that is counted.
+
+Its life: `bind`, `run` (in the thread that owns it from then on), `request_shutdown`, and `run` returns. Other threads
+talk to it through `post` alone.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+
+from ranvier import limits
+from ranvier.clock import Clock, SystemClock
+from ranvier.commands import bind_table
+from ranvier.commands.gates import Gate
+from ranvier.commands.spec import CommandTable, load_table
+from ranvier.config.options import Configuration
+from ranvier.engine.client import ClientHandle
+from ranvier.engine.loop import Engine
+from ranvier.errors import ConfigurationError, ListenError
+from ranvier.observe.log import WARNING, ServerLog
+from ranvier.observe.slowlog import Slowlog
+from ranvier.server.before_sleep import before_sleep
+from ranvier.server.cron import Cron
+from ranvier.server.hooks import EngineHooks
+from ranvier.shells.accept import Listener, listen_tcp, listen_unix
+
+CLIENT_CLASSES = ("normal", "replica", "pubsub")  # in the engine's order
+EFFECT_OBSERVED = 1  # engine/core.pxd, Effect
+
+ChangeListener = Callable[[int, bytes, int, str], None]
+PropagationListener = Callable[[int, "list[list[bytes]]"], None]
+
+
+class Server:
+    """One server; any number of them live in a process, each with its own thread."""
+
+    def __init__(self, configuration: Configuration, log: ServerLog, clock: Clock | None = None) -> None:
+        self.configuration = configuration
+        self.log = log
+        self.hooks = EngineHooks(self)
+        seeds = tuple(int.from_bytes(os.urandom(8), "little") for _ in range(3))
+        self.engine = Engine(self.hooks, clock or SystemClock(), configuration.databases, seeds)
+        self.commands: CommandTable = load_table().implemented()
+        self.slowlog = Slowlog(configuration.slowlog_max_len)
+        self.run_id = os.urandom(20).hex()
+        self.started_wall_ms = self.engine.wall_ms
+        self.started_monotonic_ms = self.engine.monotonic_ms
+        self.total_connections = 0
+        self.rejected_connections = 0
+        self.change_listeners: list[ChangeListener] = []
+        self.propagation_listeners: list[PropagationListener] = []
+        self._listeners: list[Listener] = []
+        self._add_commands()
+        self._cron = Cron(self)
+        for apply in (self.apply_client_limits, self.apply_keyspace, self.apply_slowlog):
+            apply()
+        self.engine.set_active_expire(True)
+
+    def _add_commands(self) -> None:
+        for bound in bind_table(table=self.commands).values():
+            entries = [bound, *bound.subcommands.values()]
+            for entry in entries:
+                command = entry.command
+                flags = command.flag_set
+                self.engine.add_command(
+                    command.full_name, command.arity, int(entry.gates), command.key_range,
+                    entry.native or entry.handler, command, write="write" in flags,
+                    container=bool(entry.subcommands), skip_slowlog="skip_commandlog" in flags,
+                )
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    def bind(self) -> None:
+        """Open the listening sockets. Raises ListenError."""
+        configuration = self.configuration
+        if self.configuration.port or not configuration.unixsocket:
+            self._listeners += listen_tcp(self, configuration.bind, configuration.port)
+        if configuration.unixsocket:
+            self._listeners.append(listen_unix(self, configuration.unixsocket, configuration.unixsocketperm))
+        self.apply_maxclients()
+
+    @property
+    def port(self) -> int:
+        """The TCP port, 0 without one."""
+        return next((listener.port for listener in self._listeners if listener.port), 0)
+
+    def run(self) -> None:
+        """Serve until a shutdown was asked for; then everything is closed. The calling thread owns the server."""
+        self._cron.start()
+        try:
+            self.engine.run(before_sleep)
+        finally:
+            for listener in self._listeners:
+                listener.close()
+            self._listeners.clear()
+            self.engine.close()
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Have the server's thread run `action`; any thread may call."""
+        self.engine.post(action)
+
+    def request_shutdown(self, reason: str) -> None:
+        """Begin a clean end: no new connections, replies that are owed are flushed within `shutdown-timeout`."""
+        self.log.log(WARNING, f"User requested shutdown... ({reason})")
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        deadline_ms = self.engine.monotonic_ms + 1000 * self.configuration.shutdown_timeout_seconds
+        self._stop_when_flushed(deadline_ms)
+
+    def _stop_when_flushed(self, deadline_ms: int) -> None:
+        if self.engine.owes_replies and self.engine.monotonic_ms < deadline_ms:
+            self.engine.call_at(self.engine.monotonic_ms + 10, lambda: self._stop_when_flushed(deadline_ms))
+        else:
+            self.engine.stop()
+
+    # ---- what others ask --------------------------------------------------------------------------------------------
+
+    def protects_itself(self) -> bool:
+        """Protected mode is on and nothing but it protects the server."""
+        return self.configuration.protected_mode and not self.configuration.requirepass
+
+    def debug_allowed(self, client: ClientHandle) -> bool:
+        """Whether enable-debug-command lets this client run DEBUG."""
+        setting = self.configuration.enable_debug_command
+        return setting == "yes" or (
+            setting == "local" and (client.unix_socket or client.address.startswith(("127.", "[::1]")))
+        )
+
+    def observe(self, on_change: ChangeListener | None = None, on_propagate: PropagationListener | None = None) -> None:
+        """Be told of every change of a key, and of what every write is propagated as. The server's thread only."""
+        if on_change is not None:
+            self.change_listeners.append(on_change)
+        if on_propagate is not None:
+            self.propagation_listeners.append(on_propagate)
+        self.engine.set_effects(EFFECT_OBSERVED)
+
+    def reset_statistics(self) -> None:
+        """CONFIG RESETSTAT."""
+        self.engine.reset_statistics()
+        self.hooks.errors.clear()
+        self.total_connections = self.rejected_connections = 0
+
+    # ---- options that changed ---------------------------------------------------------------------------------------
+
+    def apply_client_limits(self) -> None:
+        configuration = self.configuration
+        self.engine.set_query_limits(
+            configuration.client_query_buffer_limit_bytes, configuration.proto_max_bulk_len_bytes
+        )
+        self.engine.set_idle_timeout(configuration.timeout_seconds)
+        for index, name in enumerate(CLIENT_CLASSES):
+            limit = getattr(configuration.client_output_buffer_limit, name)
+            self.engine.set_output_limit(index, limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
+
+    def apply_directory(self) -> None:
+        try:
+            os.chdir(self.configuration.dir)
+        except OSError as error:
+            raise ConfigurationError(f"Can't chdir to '{self.configuration.dir}': {error.strerror}") from None
+
+    def apply_hz(self) -> None:
+        """The cron reads `hz` each time it plans its next run."""
+
+    def apply_keyspace(self) -> None:
+        configuration = self.configuration
+        self.engine.set_access_policy(
+            configuration.maxmemory_policy.endswith("lfu"), configuration.lfu_log_factor,
+            configuration.lfu_decay_time_minutes,
+        )
+        self.engine.set_list_pack_size(configuration.list_max_listpack_size)
+        self.engine.set_lazy_freeing(
+            configuration.lazyfree_lazy_expire, configuration.lazyfree_lazy_user_del,
+            configuration.lazyfree_lazy_server_del,
+        )
+
+    def apply_listeners(self) -> None:
+        """Listen at the new addresses first, so that a refusal leaves the old ones."""
+        tcp = [listener for listener in self._listeners if listener.port]
+        try:
+            fresh = listen_tcp(self, self.configuration.bind, self.configuration.port) \
+                if self.configuration.port else []
+        except ListenError as error:
+            raise ConfigurationError(f"Unable to listen on this port. Check server logs. ({error.reason})") from None
+        for listener in tcp:
+            listener.close()
+            self._listeners.remove(listener)
+        self._listeners += fresh
+
+    def apply_log(self) -> None:
+        self.log.set_level(self.configuration.loglevel)
+
+    def apply_maxclients(self) -> None:
+        """Raise the limit on open files to what `maxclients` needs; lower `maxclients` at the start if it cannot."""
+        wanted = self.configuration.maxclients + limits.RESERVED_DESCRIPTORS
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+            if reachable < wanted:
+                raise ConfigurationError(
+                    "The operating system is not able to handle the specified number of clients, try with "
+                    f"{reachable - limits.RESERVED_DESCRIPTORS}"
+                )
+
+    def apply_password(self) -> None:
+        """Connections that are authenticated stay so, as on the reference servers."""
+
+    def apply_slowlog(self) -> None:
+        self.engine.set_slowlog(self.configuration.slowlog_log_slower_than_microseconds)
+        self.slowlog.set_maximum(self.configuration.slowlog_max_len)
+
