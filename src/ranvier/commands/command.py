@@ -169,10 +169,8 @@ def command_list(client: Client, args: list[bytes]) -> Reply:
 def _keys(client: Client, argv: list[bytes]) -> list[Key]:
     """The keys of the command line; CommandError in the reference servers' words."""
     bound = client.server.commands.get(argv[0].lower())
-    if bound is not None and bound.subcommands and bound.handler is None:
-        bound = bound.subcommands.get(argv[1].lower()) if len(argv) > 1 else bound
-    elif bound is not None and bound.subcommands and len(argv) > 1:
-        bound = bound.subcommands.get(argv[1].lower(), bound)
+    if bound is not None and bound.subcommands and len(argv) > 1:
+        bound = bound.subcommands.get(argv[1].lower())
     if bound is None:
         raise CommandError("ERR Invalid command specified")
     record = bound.command

@@ -175,15 +175,15 @@ def _migrate_keys(argv: Sequence[bytes]) -> list[Key] | None:
         word = argv[i].upper()
         if word == b"KEYS":
             if argv[3]:
-                return [Key(3, flags)]
-            return [Key(place, flags) for place in range(i + 1, len(argv))] or None
+                return None
+            return [Key(place, flags) for place in range(i + 1, len(argv))] or [Key(3, flags)]
         i += 1 + skip.get(word, 0)
     return [Key(3, flags)]
 
 
 def _set_keys(argv: Sequence[bytes]) -> list[Key] | None:
-    """SET only writes, unless GET or IFEQ looks at the value before."""
-    reads = any(word.upper() in (b"GET", b"IFEQ") for word in argv[3:])
+    """SET only writes, unless GET returns the value before."""
+    reads = any(word.upper() == b"GET" for word in argv[3:])
     return [Key(1, ("RW", "access", "update") if reads else ("OW", "update"))]
 
 
