@@ -174,17 +174,17 @@ def _keys(client: Client, argv: list[bytes]) -> list[Key]:
     if bound is None:
         raise CommandError("ERR Invalid command specified")
     record = bound.command
-    if not record.key_specs:
+    if all("not_key" in spec.flags for spec in record.key_specs):
         raise CommandError("ERR The command has no key arguments")
     if len(argv) != record.arity if record.arity > 0 else len(argv) < -record.arity:
         raise CommandError("ERR Invalid number of arguments specified for command")
+    keys_required = "no_mandatory_keys" not in record.flag_set
     try:
-        keys = extract_keys(record.name, record.key_specs, argv)
-    except KeysError:
-        keys = []
-    if not keys and "no_mandatory_keys" not in record.flag_set:
-        raise CommandError("ERR Invalid arguments specified for command")
-    return keys
+        return extract_keys(record.name, record.key_specs, argv, keys_required=keys_required)
+    except KeysError as error:
+        if keys_required:
+            raise CommandError("ERR Invalid arguments specified for command") from error
+        return []
 
 
 def command_getkeys(client: Client, args: list[bytes]) -> Reply:
