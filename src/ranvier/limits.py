@@ -40,3 +40,9 @@ EXPIRE_BUCKETS_PER_SLICE = 64  # home buckets of the expiry index looked at befo
 EXPIRE_MICROSECONDS_PER_TURN = 1000
 FREED_ITEMS_PER_SLICE = 256
 FREE_MICROSECONDS_PER_TURN = 1000
+
+# Observing -----------------------------------------------------------------------------------------------------------
+SLOWLOG_ARGUMENTS = 32  # kept of a slow command, the last of them saying how many were left out
+SLOWLOG_ARGUMENT_BYTES = 128
+ERROR_CODES = 128  # counted apart in INFO errorstats: scripts can make codes up
+DRAWING_SIDE = 200  # columns or rows of LOLWUT: no way to ask for a large reply

@@ -48,6 +48,19 @@ class NullArrayType:
 NullArray: Final = NullArrayType()
 
 
+class NoReplyType:
+    """The type of `NoReply`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NoReply"
+
+
+# The command answers nothing (SHUTDOWN that succeeds).
+NoReply: Final = NoReplyType()
+
+
 class Push(list[Any]):
     """An out-of-band message: a push in RESP3, an array in RESP2."""
 
@@ -69,6 +82,6 @@ class Members(list[Any]):
 # A plain str is refused on purpose: it does not say whether it is a bulk or a simple string. Sequence and Mapping stand
 # for list, tuple and dict because those are invariant in what they hold.
 Reply: TypeAlias = (
-    "int | bytes | float | bool | Status | Verbatim | NullArrayType"
+    "int | bytes | float | bool | Status | Verbatim | NullArrayType | NoReplyType"
     " | Sequence[Reply] | Mapping[Any, Reply] | Set[Any] | None"
 )

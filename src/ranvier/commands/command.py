@@ -169,24 +169,22 @@ def command_list(client: Client, args: list[bytes]) -> Reply:
 def _keys(client: Client, argv: list[bytes]) -> list[Key]:
     """The keys of the command line; CommandError in the reference servers' words."""
     bound = client.server.commands.get(argv[0].lower())
-    if bound is not None and bound.subcommands and bound.handler is None:
-        bound = bound.subcommands.get(argv[1].lower()) if len(argv) > 1 else bound
-    elif bound is not None and bound.subcommands and len(argv) > 1:
-        bound = bound.subcommands.get(argv[1].lower(), bound)
+    if bound is not None and bound.subcommands and len(argv) > 1:
+        bound = bound.subcommands.get(argv[1].lower())
     if bound is None:
         raise CommandError("ERR Invalid command specified")
     record = bound.command
-    if not record.key_specs:
+    if all("not_key" in spec.flags for spec in record.key_specs):
         raise CommandError("ERR The command has no key arguments")
     if len(argv) != record.arity if record.arity > 0 else len(argv) < -record.arity:
         raise CommandError("ERR Invalid number of arguments specified for command")
+    keys_required = "no_mandatory_keys" not in record.flag_set
     try:
-        keys = extract_keys(record.name, record.key_specs, argv)
-    except KeysError:
-        keys = []
-    if not keys and "no_mandatory_keys" not in record.flag_set:
-        raise CommandError("ERR Invalid arguments specified for command")
-    return keys
+        return extract_keys(record.name, record.key_specs, argv, keys_required=keys_required)
+    except KeysError as error:
+        if keys_required:
+            raise CommandError("ERR Invalid arguments specified for command") from error
+        return []
 
 
 def command_getkeys(client: Client, args: list[bytes]) -> Reply:

@@ -109,30 +109,28 @@ def movable(specs: Sequence[KeySpec]) -> bool:
     return not all(spec.simple for spec in specs)
 
 
-def _positive(argument: bytes) -> int | None:
+def _key_count(argument: bytes) -> int | None:
     """A count of keys: strict decimal without sign or leading zero."""
     if not argument.isdigit() or len(argument) > 10 or (argument[:1] == b"0" and argument != b"0"):
         return None
     return int(argument)
 
 
-def _places(spec: KeySpec, argv: Sequence[bytes]) -> list[int] | None:
-    """Indices of the spec's keys, [] when its keyword is absent, None when the arguments contradict it."""
+def _places(spec: KeySpec, argv: Sequence[bytes], keys_required: bool) -> list[int] | None:
+    """Indices of the spec's keys, None when the arguments contradict it."""
     first = spec.index
     if spec.keyword is not None:
         word = spec.keyword.encode()
         start = spec.start_from if spec.start_from > 0 else len(argv) + spec.start_from
         order = range(start, len(argv) - 1) if spec.start_from > 0 else range(start, 0, -1)
         first = next((i + 1 for i in order if i < len(argv) and argv[i].upper() == word), 0)
-        if not first:
-            return []
-    if first >= len(argv):
+    if not 0 < first < len(argv):
         return None
     step = spec.step
     if spec.counted:
-        count = _positive(argv[first])
+        count = _key_count(argv[first])
         first += 1
-        if count is None or first + (count - 1) * step >= len(argv):
+        if count is None or first + (count - 1) * step >= len(argv) or (count == 0 and keys_required):
             return None
         return list(range(first, first + count * step, step))
     last = first + spec.last
@@ -175,26 +173,26 @@ def _migrate_keys(argv: Sequence[bytes]) -> list[Key] | None:
         word = argv[i].upper()
         if word == b"KEYS":
             if argv[3]:
-                return [Key(3, flags)]
-            return [Key(place, flags) for place in range(i + 1, len(argv))] or None
+                return None
+            return [Key(place, flags) for place in range(i + 1, len(argv))] or [Key(3, flags)]
         i += 1 + skip.get(word, 0)
     return [Key(3, flags)]
 
 
 def _set_keys(argv: Sequence[bytes]) -> list[Key] | None:
-    """SET only writes, unless GET or IFEQ looks at the value before."""
-    reads = any(word.upper() in (b"GET", b"IFEQ") for word in argv[3:])
+    """SET only writes, unless GET returns the value before."""
+    reads = any(word.upper() == b"GET" for word in argv[3:])
     return [Key(1, ("RW", "access", "update") if reads else ("OW", "update"))]
 
 
 def _bitfield_keys(argv: Sequence[bytes]) -> list[Key] | None:
-    """BITFIELD with nothing but GETs only reads."""
+    """BITFIELD with no SET and no INCRBY only reads."""
     arguments = {b"GET": 2, b"SET": 3, b"INCRBY": 3, b"OVERFLOW": 1}
     reads_only = True
     i = 2
     while i < len(argv):
         word = argv[i].upper()
-        reads_only = reads_only and word == b"GET"
+        reads_only = reads_only and word in (b"GET", b"OVERFLOW")
         i += 1 + arguments.get(word, 0)
     return [Key(1, ("RO", "access") if reads_only else ("RW", "access", "update"))]
 
@@ -220,10 +218,12 @@ _EXTRACTORS: Final[dict[str, Callable[[Sequence[bytes]], list[Key] | None]]] = {
 }
 
 
-def extract_keys(name: str, specs: Sequence[KeySpec], argv: Sequence[bytes]) -> list[Key]:
+def extract_keys(name: str, specs: Sequence[KeySpec], argv: Sequence[bytes], *,
+                 keys_required: bool = True) -> list[Key]:
     """The keys of the command line `argv` (name first), in the order in which they are named.
 
-    `argv` must have passed the arity check. Raises KeysError when the arguments contradict the command's specs.
+    `argv` must have passed the arity check. `keys_required` false: the command (EVAL) runs without keys too. Raises
+    KeysError when the arguments contradict the command's specs.
     """
     extractor = _EXTRACTORS.get(name)
     if extractor is not None:
@@ -235,7 +235,7 @@ def extract_keys(name: str, specs: Sequence[KeySpec], argv: Sequence[bytes]) -> 
     for spec in specs:
         if "not_key" in spec.flags or spec.unknown:
             continue
-        places = _places(spec, argv)
+        places = _places(spec, argv, keys_required)
         if places is None:
             raise KeysError(name)
         keys += [Key(place, spec.flags) for place in places]

@@ -5,8 +5,8 @@ is not finished is taken as it comes, as the reference servers do: a `[` without
 final backslash stands for itself.
 
 A pattern is cut at its stars. The pieces between two stars are found leftmost first, which is always right because a
-piece's first match leaves most for the others; so the work is at most length of pattern × length of text, however many
-stars a peer sends.
+piece's first match leaves most for the others; so the work is at most the pattern's length times the text's, however
+many stars a peer sends.
 """
 
 from __future__ import annotations

@@ -1,0 +1,131 @@
+"""What Python command handlers may use of the client, its database and its server.
+
+Handlers stand below config, observe and server, so they name what they need here, and the layers above provide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from ranvier.commands import BoundCommand
+
+# Classes of key events, as `engine/core.pxd` numbers them.
+EVENT_GENERIC: Final = 1 << 0
+
+
+class Database(Protocol):
+    """One database (`engine/handles`). A key that has expired does not exist."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def volatile_count(self) -> int: ...
+    @property
+    def average_ttl_ms(self) -> int: ...
+    def __len__(self) -> int: ...
+    def exists(self, key: bytes) -> bool: ...
+    def touch(self, key: bytes) -> bool: ...
+    def type_name(self, key: bytes) -> str | None: ...
+    def encoding(self, key: bytes) -> str | None: ...
+    def delete(self, key: bytes, lazily: bool = True) -> bool: ...
+    def rename(self, source: bytes, target: bytes) -> bool: ...
+    def copy_to(self, other: Any, source: bytes, target: bytes) -> bool: ...
+    def move_to(self, other: Any, key: bytes) -> bool: ...
+    def scan(self, cursor: int, count: int = 10, type_name: str | None = None,
+             delete_expired: bool = True) -> tuple[int, list[bytes]]: ...
+    def random_key(self) -> bytes | None: ...
+    def idle_seconds(self, key: bytes) -> int | None: ...
+    def frequency(self, key: bytes) -> int | None: ...
+    def memory_usage(self, key: bytes, samples: int = 5) -> int | None: ...
+    def flush(self) -> None: ...
+    def swap_with(self, other: Any) -> None: ...
+
+
+class Engine(Protocol):
+    @property
+    def databases(self) -> Sequence[Database]: ...
+
+
+class Clock(Protocol):
+    def wall_ms(self) -> int: ...
+
+
+class SlowlogEntry(Protocol):
+    """A command that took long; see `observe/slowlog`."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def wall_seconds(self) -> int: ...
+    @property
+    def duration_usec(self) -> int: ...
+    @property
+    def args(self) -> Sequence[bytes]: ...
+    @property
+    def client_address(self) -> str: ...
+    @property
+    def client_name(self) -> bytes: ...
+
+
+class Slowlog(Protocol):
+    def __len__(self) -> int: ...
+    def newest(self, count: int) -> Sequence[SlowlogEntry]: ...
+    def reset(self) -> None: ...
+
+
+class Server(Protocol):
+    """The server that owns the client."""
+
+    @property
+    def commands(self) -> Mapping[bytes, BoundCommand]: ...
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def slowlog(self) -> Slowlog: ...
+
+    @property
+    def lfu(self) -> bool:
+        """Whether maxmemory-policy is one of the LFU policies."""
+
+    def info_text(self, sections: Sequence[str]) -> str:
+        """INFO's text; see `observe/info`."""
+
+    def shutdown(self, *, save: bool | None, now: bool, force: bool, safe: bool, failover: bool) -> None:
+        """End the server after this turn. `save` None: save if save points are configured.
+
+        Raises CommandError when that is not possible (and `force` is false).
+        """
+
+    def abort_shutdown(self) -> bool:
+        """Call a shutdown off that waits; False when there is none."""
+
+    def sleep(self, seconds: float) -> None:
+        """Stand still (DEBUG SLEEP), by the server's clock."""
+
+    def set_active_expire(self, active: bool) -> None:
+        """Switch the cycle that deletes expired keys nobody asks for."""
+
+
+class Client(Protocol):
+    """The client that runs the command (`engine/client`)."""
+
+    @property
+    def server(self) -> Server: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def protocol(self) -> int: ...
+
+    def changed(self, key: bytes, event: str, event_class: int, propagated: list[list[bytes]] | None = None,
+                database_index: int = -1) -> None:
+        """The effect call: `key` changed by `event`, in the selected database unless another one is named.
+
+        `propagated` None: the request as it came.
+        """
+
+    def database_changed(self, database_index: int, event: str) -> None:
+        """The effect call for every key of a database, before it happens: "flushdb", or "swapdb" for each of two."""
