@@ -81,6 +81,9 @@ def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
     from ranvier.server.server import Server  # late: --version and a bad configuration need no engine
 
     log_start(configuration, log, plain)
+    if not configuration.port and not configuration.unixsocket:
+        log.log(WARNING, "Configured to not listen anywhere, exiting.")
+        return 1
     server = Server(configuration, log=log)
     try:
         server.bind()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
-from ranvier.config.words import quote
+from ranvier.config.words import encode, quote
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
@@ -33,7 +33,7 @@ UNITS = {
 _STRICT_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _MEMORY = re.compile(r"(-?)([0-9]{0,20})([a-z]{0,2})", re.IGNORECASE)
 _OCTAL = re.compile(r"-?[0-7]{1,8}")
-_PERCENTILE = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,40})?(e[+-]?[0-9]{1,2})?", re.IGNORECASE)
+_PERCENTILE = re.compile(r"[+-]?(inf|([0-9]{1,20}\.?[0-9]{0,40}|\.[0-9]{1,40})(e[+-]?[0-9]{1,2})?)", re.IGNORECASE)
 
 
 class BadValue(Exception):
@@ -230,16 +230,20 @@ class ShutdownFlags:
 
 
 class Text:
-    """Any text; `pattern` (with its refusal) narrows it."""
+    """Any text; `pattern` and `length_max` (in bytes), each with its refusal, narrow it."""
 
-    __slots__ = ("pattern", "refusal")
+    __slots__ = ("length_max", "pattern", "refusal", "too_long")
     many = False
 
-    def __init__(self, pattern: str = "", refusal: str = "") -> None:
+    def __init__(self, pattern: str = "", refusal: str = "", length_max: int = 0, too_long: str = "") -> None:
         self.pattern = re.compile(pattern, re.DOTALL) if pattern else None
         self.refusal = refusal
+        self.length_max = length_max
+        self.too_long = too_long
 
     def parse(self, words: Sequence[str], current: Value) -> Value:
+        if self.length_max and len(encode(words[0])) > self.length_max:
+            raise BadValue(self.too_long)
         if self.pattern is not None and not self.pattern.fullmatch(words[0]):
             raise BadValue(self.refusal)
         return words[0]

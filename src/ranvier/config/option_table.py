@@ -54,11 +54,22 @@ EVICTION_POLICY = Enumeration(
     "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction",
 )  # fmt: skip
 RDMA_ADDRESSES = Addresses()
-HOST_NAME = Text(r"[A-Za-z0-9.-]*", "Hostnames may only contain alphanumeric characters, hyphens or dots")
-NODE_NAME = Text(r"[A-Za-z0-9._-]*", "Announced human node name contained invalid character")
-ANNOUNCED_ADDRESS = Text(r"[A-Za-z0-9.:_-]*", "cluster-announce-ip contains invalid character")
+HOST_NAME = Text(
+    r"[A-Za-z0-9.-]*",
+    "Hostnames may only contain alphanumeric characters, hyphens or dots",
+    length_max=255,
+    too_long="Hostnames must be less than 256 characters",
+)
+NAME_IN_NODES_FILE = r"([A-Za-z0-9_.:/`-]|[^\x00-\x7f])*"
+NODE_NAME = Text(NAME_IN_NODES_FILE, "Announced human node name contained invalid character")
+ANNOUNCED_ADDRESS = Text(
+    NAME_IN_NODES_FILE,
+    "cluster-announce-ip contains invalid character",
+    length_max=45,
+    too_long="cluster-announce-ip is too long",
+)
 TITLE_TEMPLATE = Text(
-    r"([^{]|\{(title|listen-addr|server-mode|port|tls-port|unixsocket|config-file)\})+",
+    r"(?!( |\{title\})*$)([^{]|\{(title|listen-addr|server-mode|port|tls-port|unixsocket|config-file)\})+",
     "template format is invalid or contains unknown variables",
 )
 
