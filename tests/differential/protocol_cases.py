@@ -13,7 +13,7 @@ INLINE_LIMIT = 64 * 1024
 class Case:
     """`data` is sent in one piece; `outcome` says whether the connection goes on, is closed, or waits for more.
 
-    `then` completes what a waiting connection lacks.
+    `then` completes what a waiting connection lacks. `cuttable` is False where closing drops replies of the same read.
     """
 
     rule: str
@@ -21,6 +21,7 @@ class Case:
     data: bytes
     outcome: Outcome
     then: bytes = b""
+    cuttable: bool = True
 
 
 def bulk(*arguments: bytes) -> bytes:
@@ -141,7 +142,8 @@ CASES = [
         ("comment sign", b"# PING\r\n"),
     ),
     *_closes("a3_19", ("POST", b"POST / HTTP/1.1\r\n"), ("host lower case", b"host: x\r\n"), ("Host", b"Host: x\r\n")),
-    *_closes("a3_19", ("POST as multibulk", bulk(b"post", b"x")), ("after a PING", PING + b"POST x\r\n")),
+    *_closes("a3_19", ("POST as multibulk", bulk(b"post", b"x"))),
+    Case("a3_19", "POST after a PING", PING + b"POST x\r\n", "closes", cuttable=False),
     *_answers("a3_19", ("GET as HTTP", b"GET / HTTP/1.1\r\n"), ("HEAD", b"HEAD / HTTP/1.1\r\n"), ("host", b"host\r\n")),
     *_answers(
         "a3_20",

@@ -1,5 +1,6 @@
 """Servers as child processes: started on a free port, ready when they say PONG, stopped by their own pid."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -71,6 +72,28 @@ class ServerProcess:
         with self.connect() as wire:
             return parse_info(wire.call("INFO", section).text)
 
+    def descriptors(self) -> list[str]:
+        """What the process's open descriptors refer to."""
+        found = []
+        for name in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                found.append(os.readlink(f"/proc/{self.pid}/fd/{name}"))
+            except FileNotFoundError:
+                continue                        # closed while we looked
+        return found
+
+    def thread_count(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/task"))
+
+    def resident_bytes(self) -> int:
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all threads so far, by the scheduler's own count."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
     def settle(self) -> None:
         """Two round trips on another connection: whatever was sent before has been read and executed by then."""
         with self.connect() as wire:
@@ -114,6 +137,20 @@ class ServerProcess:
                 return
         self.kill()
         raise AssertionError(f"no PONG within {START_TIMEOUT_SECONDS} s:\n{self.log()}")
+
+
+def run_to_end(
+    kind: str, arguments: Sequence[str], standard_input: str = "", timeout_seconds: float = START_TIMEOUT_SECONDS
+) -> subprocess.CompletedProcess[str]:
+    """Run the server's program with these arguments alone until it ends by itself."""
+    return subprocess.run(
+        [*server_command(kind), *arguments],
+        input=standard_input,
+        capture_output=True,
+        text=True,
+        timeout=timeout_seconds,
+        check=False,
+    )
 
 
 # The fixture `start_server`: options of the server, then `kind=` and `clean=`.

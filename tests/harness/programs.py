@@ -43,3 +43,9 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI skips nothing: {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+def only_ranvier(kind: str, reason: str) -> None:
+    """Ends a test of something that Ranvier does better, when another server stands in for it."""
+    if kind != "ranvier":
+        pytest.skip(f"{kind} does otherwise: {reason}")
