@@ -11,10 +11,11 @@ first byte do not. Header only, so that whoever uses it links without another mo
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport INT64_MAX, int8_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
 from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release
+from ranvier.engine.number cimport parse_integer, print_integer
 
 cdef enum:
     LISTPACK_HEADER_BYTES = 6
@@ -78,57 +79,6 @@ cdef inline uint8_t *listpack_bytes(const Listpack *pack) noexcept nogil:
 
 cdef inline size_t listpack_size(const Listpack *pack) noexcept nogil:
     return load_u32(listpack_bytes(pack))
-
-
-# --- numbers -----------------------------------------------------------------------------------------------------
-
-cdef inline bint parse_integer(const char *text, size_t length, int64_t *value) noexcept nogil:
-    """Whether `text` is exactly how a signed 64-bit integer prints: no sign +, no leading zero, no space, no -0."""
-    cdef uint64_t total = 0
-    cdef uint64_t limit = <uint64_t>INT64_MAX
-    cdef uint8_t digit
-    cdef size_t i = 0
-    if length == 0 or length > 20:
-        return False
-    if text[0] == b'-':
-        i = 1
-        limit += 1
-        if length == 1 or text[1] == b'0':
-            return False
-    elif text[0] == b'0':
-        value[0] = 0
-        return length == 1
-    while i < length:
-        digit = <uint8_t>(<uint8_t>text[i] - 48)
-        if digit > 9 or total > (limit - digit) // 10:
-            return False
-        total = total * 10 + digit
-        i += 1
-    value[0] = <int64_t>(0 - total) if text[0] == b'-' else <int64_t>total
-    return True
-
-
-cdef inline size_t print_integer(int64_t value, char *text) noexcept nogil:
-    """Decimal digits of `value` into `text` (INTEGER_TEXT_BYTES); returns their number."""
-    cdef char reversed_digits[INTEGER_TEXT_BYTES]
-    cdef uint64_t rest = <uint64_t>value
-    cdef size_t digits = 0
-    cdef size_t length = 0
-    if value < 0:
-        text[0] = b'-'
-        length = 1
-        rest = 0 - rest
-    while True:
-        reversed_digits[digits] = <char>(48 + rest % 10)
-        digits += 1
-        rest //= 10
-        if rest == 0:
-            break
-    while digits:
-        digits -= 1
-        text[length] = reversed_digits[digits]
-        length += 1
-    return length
 
 
 # --- one element -------------------------------------------------------------------------------------------------
@@ -227,7 +177,7 @@ cdef inline const char *element_text(const Element *element, char *scratch, size
     if element.data != NULL:
         length[0] = element.length
         return element.data
-    length[0] = print_integer(element.integer, scratch)
+    length[0] = print_integer(scratch, element.integer)
     return scratch
 
 
