@@ -30,13 +30,13 @@ def sip_hash(key: bytes, text: bytes, block_rounds: int, final_rounds: int) -> i
             mix(0, 3, 21)
             v[2] = (v[2] << 32 | v[2] >> 32) & MASK
 
-    k0, k1 = struct.unpack("<QQ", key)
+    k0, k1 = int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")
     names = (b"somepseu", b"dorandom", b"lygenera", b"tedbytes")
     v = [int.from_bytes(name, "big") ^ k for name, k in zip(names, (k0, k1, k0, k1), strict=True)]
     whole = len(text) // 8 * 8
     tail = text[whole:].ljust(7, b"\0") + bytes([len(text) & 255])
     for i in range(0, whole + 8, 8):
-        (word,) = struct.unpack("<Q", (text[:whole] + tail)[i : i + 8])
+        word = int.from_bytes((text[:whole] + tail)[i : i + 8], "little")
         v[3] ^= word
         rounds(v, block_rounds)
         v[0] ^= word
