@@ -35,7 +35,7 @@ cdef enum:
     BLOB_SLICE_BYTES = 16384         # of a large blob count as one allocation: the kernel's work of taking back pages
     GROWTH_STEP_BYTES = 1 << 20      # a string that grows doubles up to here, then grows by this much at least
     SMALL_ENTRY_BYTES = 64           # below, memory saved by shrinking is not worth an allocation
-    EXPIRED_PER_BUCKET = 64          # more than a chain ever holds; what is beyond waits for the next pass
+    EXPIRED_PER_STEP = 64            # of one home bucket; one that holds more is visited again
     RANDOM_TRIES = 100               # a look for a living random key among expired ones that must stay
     LFU_INITIAL = 5
     ACCESS_MASK = 0xffffff
@@ -286,7 +286,7 @@ cdef struct ExpiredBatch:
     size_t seen
     size_t living
     size_t count
-    Entry *entries[EXPIRED_PER_BUCKET]
+    Entry *entries[EXPIRED_PER_STEP]
 
 
 cdef void collect_expired(void *context, void *item) noexcept nogil:
@@ -297,7 +297,7 @@ cdef void collect_expired(void *context, void *item) noexcept nogil:
     if at_ms >= batch.wall_ms:
         batch.living += 1
         batch.ttl_sum_ms += at_ms - batch.wall_ms
-    elif batch.count < EXPIRED_PER_BUCKET:
+    elif batch.count < EXPIRED_PER_STEP:
         batch.entries[batch.count] = entry
         batch.count += 1
 
@@ -307,17 +307,23 @@ cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *se
     cdef Entry *entry
     cdef size_t expired = 0
     cdef size_t i
+    cdef uint64_t next_cursor
     cdef int64_t average_ms
     memset(&batch, 0, sizeof(ExpiredBatch))
     batch.wall_ms = database.keyspace.wall_ms
     while buckets > 0 and database.expires.count != 0:
-        batch.count = 0
-        database.expire_cursor = table_scan(&database.expires, database.expire_cursor, &collect_expired, &batch)
-        for i in range(batch.count if database.keyspace.expires_are_deletes else 0):
-            entry = batch.entries[i]
-            expire_entry(database, database_hash(database, entry_key(entry), entry_key_length(entry)), entry)
-            expired += 1
         buckets -= 1
+        batch.count = 0
+        next_cursor = table_scan(&database.expires, database.expire_cursor, &collect_expired, &batch)
+        if database.keyspace.expires_are_deletes:
+            for i in range(batch.count):
+                entry = batch.entries[i]
+                expire_entry(database, database_hash(database, entry_key(entry), entry_key_length(entry)), entry)
+            expired += batch.count
+            # Deleting in the order of the hash crowds what is left into few buckets (some sqrt(2n) of n keys at most).
+            if batch.count == EXPIRED_PER_STEP:
+                continue
+        database.expire_cursor = next_cursor
         if database.expire_cursor == 0:
             break
     if batch.living:

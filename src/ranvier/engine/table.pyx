@@ -21,7 +21,7 @@ Invariants.
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from ranvier.engine.memory cimport (
@@ -35,10 +35,12 @@ cdef extern from *:
     #endif
     #define ranvier_prefetch(address) __builtin_prefetch(address)
     #define ranvier_lowest_bit(word) __builtin_ctzll(word)
+    #define ranvier_count_bits(word) __builtin_popcount(word)
     #define ranvier_expect(condition) __builtin_expect(!!(condition), 1)
     """
     void ranvier_prefetch(const void *address) noexcept nogil
     int ranvier_lowest_bit(uint64_t word) noexcept nogil
+    unsigned int ranvier_count_bits(unsigned int word) noexcept nogil
     bint ranvier_expect(bint condition) noexcept nogil
 
 cdef extern from "<stdlib.h>" nogil:
@@ -54,7 +56,7 @@ cdef enum:
     GROW_HALVES = 9          # split while count > buckets * 9 / 2: about 16 bytes of buckets per item
     SHRINK_LOAD = 2          # merge while count < buckets * 2: far enough below that no size oscillates
     STEPS_PER_CHANGE = 2     # home buckets that one insert or remove may split or merge
-    RANDOM_POSITIONS = 32    # more items than a chain ever holds: a split is due long before
+    RANDOM_POSITIONS = 32    # more items than a chain holds as long as keys come and go in no order of their hash
     RANDOM_TRIES = 256
 
 
@@ -532,35 +534,49 @@ cdef inline uint64_t next_random(uint64_t *state) noexcept nogil:
     return state[0] * <uint64_t>0x2545F4914F6CDD1D
 
 
-cdef void *nth_of_chain(const Bucket *bucket, int position) noexcept nogil:
-    """The item at that place of the chain, counted over the slots in use; NULL when the chain is shorter."""
-    cdef int slot
-    while bucket != NULL:
-        for slot in range(SLOTS if not bucket.present & CHAINED else SLOTS - 1):
-            if bucket.present & (1 << slot):
-                if position == 0:
-                    return bucket.slots[slot]
-                position -= 1
-        bucket = next_bucket(bucket)
-    return NULL
+cdef inline unsigned int chain_length(const Bucket *bucket) noexcept nogil:
+    cdef unsigned int length = ranvier_count_bits(bucket.present & ALL_SLOTS)
+    while bucket.present & CHAINED:
+        bucket = <const Bucket *>bucket.slots[6]
+        length += ranvier_count_bits(bucket.present & ALL_SLOTS)
+    return length
+
+
+cdef void *nth_of_chain(const Bucket *bucket, unsigned int position) noexcept nogil:
+    """The item at that place of the chain, which is longer than `position`, counted over the slots in use."""
+    cdef unsigned int here = ranvier_count_bits(bucket.present & ALL_SLOTS)
+    cdef unsigned int slots
+    while position >= here:
+        position -= here
+        bucket = <const Bucket *>bucket.slots[6]
+        here = ranvier_count_bits(bucket.present & ALL_SLOTS)
+    slots = bucket.present & ALL_SLOTS
+    while position > 0:
+        slots &= slots - 1
+        position -= 1
+    return bucket.slots[ranvier_lowest_bit(slots)]
 
 
 cdef void *table_random(Table *table, uint64_t *random) noexcept nogil:
-    # Rejection: every (home bucket, position) pair is as likely as any other, and every item is exactly one pair.
+    # Rejection: every (home bucket, position) pair is as likely as any other, and every item is exactly one pair. A
+    # chain of more than RANDOM_POSITIONS, as deleting in scan order leaves for a while, is drawn from a little less.
     cdef uint64_t word
     cdef size_t index
-    cdef void *item = NULL
+    cdef unsigned int length
+    cdef unsigned int position
+    cdef const Bucket *bucket
     cdef int _try
     if table.count == 0:
         return NULL
     for _try in range(RANDOM_TRIES):
         word = next_random(random)
-        item = nth_of_chain(home_bucket(table, (word >> 5) % table.buckets), word & (RANDOM_POSITIONS - 1))
-        if item != NULL:
-            return item
-    # Only a table of one or two items comes here, once in thousands of calls: the next item from a random bucket on.
+        bucket = home_bucket(table, (word >> 32) % table.buckets)
+        length = chain_length(bucket)
+        position = <uint32_t>word % (length if length > RANDOM_POSITIONS else RANDOM_POSITIONS)
+        if position < length:
+            return nth_of_chain(bucket, position)
+    # Only a nearly empty table comes here, once in thousands of calls: the next item from a random bucket on.
     index = next_random(random) % table.buckets
-    while item == NULL:
-        item = nth_of_chain(home_bucket(table, index), 0)
+    while home_bucket(table, index).present == 0:
         index = (index + 1) % table.buckets
-    return item
+    return nth_of_chain(home_bucket(table, index), 0)
