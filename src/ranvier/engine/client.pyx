@@ -118,11 +118,19 @@ cdef class ClientHandle:
         """Select a database; the caller has checked the range."""
         select_database(&self.state, index)
 
-    def changed(self, key: bytes, event: str, event_class: int, propagated: list[list[bytes]] | None = None) -> None:
-        """The effect call (design, law 7) of a Python handler: `key` changed by `event` in the selected database."""
-        client_changed(&self.state, key, event.encode(), event_class)
+    def changed(self, key: bytes, event: str, event_class: int, propagated: list[list[bytes]] | None = None,
+                database_index: int = -1) -> None:
+        """The effect call (design, law 7) of a Python handler: `key` changed by `event`.
+
+        In the selected database unless another is named; `propagated` None: the request as it came.
+        """
+        client_changed(&self.state, database_index, key, event.encode(), event_class)
         if propagated is not None:
             client_propagate(&self.state, propagated)
+
+    def database_changed(self, database_index: int, event: str) -> None:
+        """The effect call for every key of a database, before it happens: "flushdb" or "swapdb"."""
+        client_changed(&self.state, database_index, b"", event.encode(), 0)
 
     def close_after_this_command(self) -> None:
         """Run nothing more and close when the reply of the running command is written (QUIT, CLIENT KILL of oneself)."""

@@ -30,7 +30,8 @@ cdef void effect(Call *call, const char *key, size_t length, uint32_t event_clas
 # What the running command is propagated as, instead of as it came: a list of argument lists. Build it only when
 # `propagates(call)`.
 cdef void propagate_as(Call *call, list requests) noexcept
-cdef void client_changed(Client *client, bytes key, bytes event, uint32_t event_class)
+# Of a Python handler; a negative index is the selected database.
+cdef void client_changed(Client *client, int database_index, bytes key, bytes event, uint32_t event_class)
 cdef void client_propagate(Client *client, list requests)
 
 

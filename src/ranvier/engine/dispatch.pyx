@@ -426,9 +426,13 @@ cdef void propagate(Call *call):
     (<object>call.core.hooks).propagate(call.database.index, requests)
 
 
-cdef void client_changed(Client *client, bytes key, bytes event, uint32_t event_class):
+cdef void client_changed(Client *client, int database_index, bytes key, bytes event, uint32_t event_class):
     cdef Call *call = client.core.call
+    cdef Database *selected = call.database
+    if database_index >= 0:
+        call.database = client.core.databases[database_index]
     changed(call, key, len(key), event_class, event)
+    call.database = selected
 
 
 cdef void client_propagate(Client *client, list requests):

@@ -347,6 +347,8 @@ cdef class Engine:
         else:
             self.core.wall_ms = self.clock.wall_ms()
             self.core.monotonic_ms = self.clock.monotonic_ms()
+        if self.core.memory.used_bytes > self.core.memory.peak_bytes:
+            self.core.memory.peak_bytes = self.core.memory.used_bytes
         self.core.keyspace.wall_ms = self.core.wall_ms
         self.core.keyspace.lru_clock = (self.core.wall_ms // 1000) & 0xffffff
 
@@ -736,6 +738,15 @@ cdef class Engine:
     def used_memory_bytes(self) -> int:
         return self.core.memory.used_bytes
 
+    cdef size_t clients_bytes(self):
+        """Memory of all clients with their buffers."""
+        cdef Client *client = self.core.first
+        cdef size_t total = 0
+        while client != NULL:
+            total += sizeof(Client) + client.query_capacity + client.output_bytes
+            client = client.next
+        return total
+
     def statistics(self) -> dict[str, int]:
         """The engine's counters by name."""
         cdef Core *core = &self.core
@@ -756,7 +767,9 @@ cdef class Engine:
             "expired_keys": core.keyspace.expired,
             "freed_items": core.keyspace.freed_total,
             "lazyfree_pending": core.keyspace.garbage_count,
-            "dirty": core.dirty,
+            "used_memory_bytes": core.memory.used_bytes,
+            "used_memory_peak_bytes": core.memory.peak_bytes,
+            "clients_bytes": self.clients_bytes(),
         }
 
     def reset_statistics(self) -> None:

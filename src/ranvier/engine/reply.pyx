@@ -8,7 +8,7 @@ from ranvier.engine.memory cimport blob_data
 from ranvier.engine.output cimport output_reference
 
 from ranvier.errors import CommandError
-from ranvier.values import Members, NullArrayType, Pairs, Push, Status, Verbatim
+from ranvier.values import Members, NoReplyType, NullArrayType, Pairs, Push, Status, Verbatim
 
 
 cdef void reply_long_bulk(Client *client, const char *data, size_t length) noexcept nogil:
@@ -117,6 +117,8 @@ cdef int reply_rare_value(Client *client, object value) except -1:
         if resp3:
             return reply_line(client, b",%s\r\n" % format_double(value))
         return reply_bytes(client, format_double(value))
+    if isinstance(value, NoReplyType):
+        return 0
     if isinstance(value, NullArrayType):
         reply_null_array(client)
         return 0

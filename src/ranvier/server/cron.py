@@ -27,4 +27,5 @@ class Cron:
         engine = self._server.engine
         engine.check_clients(max(CLIENTS_MINIMUM, engine.client_count // self._server.configuration.hz))
         engine.expire_keys(True)
+        self._server.figures.sample()
         self._plan()

@@ -12,12 +12,13 @@ from ranvier.commands.client_line import client_line
 from ranvier.commands.gates import GATES, Gate
 from ranvier.commands.spec import Command
 from ranvier.engine.client import ClientHandle
+from ranvier.limits import ERROR_CODES
 from ranvier.observe.log import VERBOSE, WARNING
+from ranvier.observe.redaction import redact
 
 if TYPE_CHECKING:
     from ranvier.server.server import Server
 
-ERROR_CODES = 128  # distinct codes that INFO errorstats keeps; scripts can invent them
 ATTACK_LOG_MILLISECONDS = 60_000  # one line a minute, or the log is the next victim
 EVENT_EXPIRED = 1 << 6  # engine/core.pxd, EventClass
 SAMPLE_BYTES = 64  # of a query buffer that broke the protocol, from its beginning and its end
@@ -86,8 +87,7 @@ class EngineHooks:
     def slow(self, client: ClientHandle, arguments: list[bytes], microseconds: int) -> None:
         """A command took longer than the slow log's threshold."""
         self._server.slowlog.note(
-            microseconds, arguments, client.address, client.name.decode("utf-8", "surrogateescape"),
-            self._server.engine.wall_ms // 1000,
+            microseconds, redact(arguments), client.address, client.name, self._server.engine.wall_ms // 1000
         )
 
     def client_closed(self, client: ClientHandle) -> None:

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from ranvier import limits
 from ranvier.clock import Clock, SystemClock
-from ranvier.commands import bind_table
-from ranvier.commands.gates import Gate
-from ranvier.commands.spec import CommandTable, load_table
+from ranvier.commands import BoundCommand, bind_table
 from ranvier.config.options import Configuration
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.loop import Engine
 from ranvier.errors import ConfigurationError, ListenError
+from ranvier.observe.info import render
 from ranvier.observe.log import WARNING, ServerLog
 from ranvier.observe.slowlog import Slowlog
 from ranvier.server.before_sleep import before_sleep
 from ranvier.server.cron import Cron
+from ranvier.server.figures import Figures
 from ranvier.server.hooks import EngineHooks
 from ranvier.shells.accept import Listener, listen_tcp, listen_unix
 
 CLIENT_CLASSES = ("normal", "replica", "pubsub")  # in the engine's order
 EFFECT_OBSERVED = 1  # engine/core.pxd, Effect
+FLUSH_POLL_MILLISECONDS = 10  # between two looks whether all replies have left, when stopping
 
 ChangeListener = Callable[[int, bytes, int, str], None]
 PropagationListener = Callable[[int, "list[list[bytes]]"], None]
@@ -41,17 +43,21 @@ class Server:
         self.log = log
         self.hooks = EngineHooks(self)
         seeds = tuple(int.from_bytes(os.urandom(8), "little") for _ in range(3))
-        self.engine = Engine(self.hooks, clock or SystemClock(), configuration.databases, seeds)
-        self.commands: CommandTable = load_table().implemented()
+        self.clock = clock or SystemClock()
+        self.engine = Engine(self.hooks, self.clock, configuration.databases, seeds)
+        self.commands: dict[bytes, BoundCommand] = bind_table()
         self.slowlog = Slowlog(configuration.slowlog_max_len)
         self.run_id = os.urandom(20).hex()
+        self.replication_id = os.urandom(20).hex()
         self.started_wall_ms = self.engine.wall_ms
         self.started_monotonic_ms = self.engine.monotonic_ms
         self.total_connections = 0
         self.rejected_connections = 0
         self.change_listeners: list[ChangeListener] = []
         self.propagation_listeners: list[PropagationListener] = []
-        self._listeners: list[Listener] = []
+        self.listeners: list[Listener] = []
+        self.figures = Figures(self)
+        self._stopping = False
         self._add_commands()
         self._cron = Cron(self)
         for apply in (self.apply_client_limits, self.apply_keyspace, self.apply_slowlog):
@@ -59,7 +65,7 @@ class Server:
         self.engine.set_active_expire(True)
 
     def _add_commands(self) -> None:
-        for bound in bind_table(table=self.commands).values():
+        for bound in self.commands.values():
             entries = [bound, *bound.subcommands.values()]
             for entry in entries:
                 command = entry.command
@@ -72,19 +78,21 @@ class Server:
 
     # ---- life -------------------------------------------------------------------------------------------------------
 
-    def bind(self) -> None:
-        """Open the listening sockets. Raises ListenError."""
+    def bind(self, any_port: bool = False) -> None:
+        """Open the listening sockets. Raises ListenError. `any_port`: a `port` of 0 is any free one, not none."""
         configuration = self.configuration
-        if self.configuration.port or not configuration.unixsocket:
-            self._listeners += listen_tcp(self, configuration.bind, configuration.port)
+        if not (configuration.port or configuration.unixsocket or any_port):
+            raise ListenError(0, "Configured to not listen anywhere, exiting.")
+        if configuration.port or any_port:
+            self.listeners += listen_tcp(self, configuration.bind, configuration.port)
         if configuration.unixsocket:
-            self._listeners.append(listen_unix(self, configuration.unixsocket, configuration.unixsocketperm))
+            self.listeners.append(listen_unix(self, configuration.unixsocket, configuration.unixsocketperm))
         self.apply_maxclients()
 
     @property
     def port(self) -> int:
         """The TCP port, 0 without one."""
-        return next((listener.port for listener in self._listeners if listener.port), 0)
+        return next((listener.port for listener in self.listeners if listener.port), 0)
 
     def run(self) -> None:
         """Serve until a shutdown was asked for; then everything is closed. The calling thread owns the server."""
@@ -92,9 +100,9 @@ class Server:
         try:
             self.engine.run(before_sleep)
         finally:
-            for listener in self._listeners:
+            for listener in self.listeners:
                 listener.close()
-            self._listeners.clear()
+            self.listeners.clear()
             self.engine.close()
 
     def post(self, action: Callable[[], None]) -> None:
@@ -104,15 +112,30 @@ class Server:
     def request_shutdown(self, reason: str) -> None:
         """Begin a clean end: no new connections, replies that are owed are flushed within `shutdown-timeout`."""
         self.log.log(WARNING, f"User requested shutdown... ({reason})")
-        for listener in self._listeners:
+        self._stop(1000 * self.configuration.shutdown_timeout_seconds)
+
+    def shutdown(self, *, save: bool | None, now: bool, force: bool, safe: bool, failover: bool) -> None:
+        """SHUTDOWN: end after this turn. Without persistence there is nothing that `save` could save."""
+        self.log.log(WARNING, "User requested shutdown... (SHUTDOWN)")
+        self._stop(0 if now else 1000 * self.configuration.shutdown_timeout_seconds)
+
+    def abort_shutdown(self) -> bool:
+        """A shutdown waits only for replies to leave, which cannot be called off: listeners are closed already."""
+        return False
+
+    def _stop(self, patience_ms: int) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        for listener in self.listeners:
             listener.close()
-        self._listeners.clear()
-        deadline_ms = self.engine.monotonic_ms + 1000 * self.configuration.shutdown_timeout_seconds
-        self._stop_when_flushed(deadline_ms)
+        self.listeners.clear()
+        self._stop_when_flushed(self.engine.monotonic_ms + patience_ms)
 
     def _stop_when_flushed(self, deadline_ms: int) -> None:
         if self.engine.owes_replies and self.engine.monotonic_ms < deadline_ms:
-            self.engine.call_at(self.engine.monotonic_ms + 10, lambda: self._stop_when_flushed(deadline_ms))
+            self.engine.call_at(self.engine.monotonic_ms + FLUSH_POLL_MILLISECONDS,
+                                lambda: self._stop_when_flushed(deadline_ms))
         else:
             self.engine.stop()
 
@@ -129,6 +152,23 @@ class Server:
             setting == "local" and (client.unix_socket or client.address.startswith(("127.", "[::1]")))
         )
 
+    @property
+    def lfu(self) -> bool:
+        """Whether maxmemory-policy is one of the LFU policies."""
+        return self.configuration.maxmemory_policy.endswith("lfu")
+
+    def info_text(self, sections: Sequence[str]) -> str:
+        """INFO's text; see `observe/info`."""
+        return render(self.figures, sections)
+
+    def sleep(self, seconds: float) -> None:
+        """DEBUG SLEEP: everything stands still."""
+        time.sleep(seconds)
+
+    def set_active_expire(self, active: bool) -> None:
+        """Switch the cycle that deletes expired keys nobody asks for."""
+        self.engine.set_active_expire(active)
+
     def observe(self, on_change: ChangeListener | None = None, on_propagate: PropagationListener | None = None) -> None:
         """Be told of every change of a key, and of what every write is propagated as. The server's thread only."""
         if on_change is not None:
@@ -141,6 +181,7 @@ class Server:
         """CONFIG RESETSTAT."""
         self.engine.reset_statistics()
         self.hooks.errors.clear()
+        self.figures.rates.reset()
         self.total_connections = self.rejected_connections = 0
 
     # ---- options that changed ---------------------------------------------------------------------------------------
@@ -178,7 +219,7 @@ class Server:
 
     def apply_listeners(self) -> None:
         """Listen at the new addresses first, so that a refusal leaves the old ones."""
-        tcp = [listener for listener in self._listeners if listener.port]
+        tcp = [listener for listener in self.listeners if listener.port]
         try:
             fresh = listen_tcp(self, self.configuration.bind, self.configuration.port) \
                 if self.configuration.port else []
@@ -186,8 +227,8 @@ class Server:
             raise ConfigurationError(f"Unable to listen on this port. Check server logs. ({error.reason})") from None
         for listener in tcp:
             listener.close()
-            self._listeners.remove(listener)
-        self._listeners += fresh
+            self.listeners.remove(listener)
+        self.listeners += fresh
 
     def apply_log(self) -> None:
         self.log.set_level(self.configuration.loglevel)
@@ -210,5 +251,6 @@ class Server:
 
     def apply_slowlog(self) -> None:
         self.engine.set_slowlog(self.configuration.slowlog_log_slower_than_microseconds)
-        self.slowlog.set_maximum(self.configuration.slowlog_max_len)
+        if self.slowlog.limit != self.configuration.slowlog_max_len:
+            self.slowlog.limit = self.configuration.slowlog_max_len
 

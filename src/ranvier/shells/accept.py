@@ -62,9 +62,12 @@ class Listener:
         """The TCP port; 0 of a Unix socket."""
         return 0 if self._path else int(self._socket.getsockname()[1])
 
-    @property
-    def address(self) -> object:
-        return self._socket.getsockname()
+    def describe(self) -> str:
+        """As INFO lists it."""
+        if self._path:
+            return f"name=unix,bind={self._path}"
+        host, port = self._socket.getsockname()[:2]
+        return f"name=tcp,bind={host},port={port}"
 
     def accept_batch(self) -> None:
         """Accept up to `max-new-connections-per-cycle` connections."""

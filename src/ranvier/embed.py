@@ -1,0 +1,84 @@
+"""A server inside a Python program: its own thread, its own loop, a real socket, nothing left behind.
+
+    with ranvier.Server() as server:
+        client = redis.Redis(port=server.port)
+"""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from ranvier.clock import Clock
+from ranvier.config.options import Configuration
+from ranvier.errors import ListenError
+from ranvier.observe.log import ServerLog
+from ranvier.server.server import Server as CoreServer
+
+HOST = "127.0.0.1"
+
+
+class Server:
+    """An embedded server. Two of them in one process do not know of each other.
+
+    `port` 0 takes a free one; it listens on loopback unless `bind` says otherwise. Options have the names of the
+    configuration file with `_` for `-`: `Server(maxclients=10, requirepass="secret")`. Raises ConfigurationError for
+    a bad option and ListenError when the port is taken.
+    """
+
+    def __init__(self, port: int = 0, *, clock: Clock | None = None, **options: object) -> None:
+        options.setdefault("bind", HOST)
+        # A port of 0 means "no TCP" in a configuration file; here it means "any free port".
+        self._any_port = port == 0
+        self._configuration = Configuration.of({"port": port, "loglevel": "nothing", "save": "", **options})
+        self._clock = clock
+        self._thread: threading.Thread | None = None
+        self._server: CoreServer | None = None
+
+    def start(self) -> Server:
+        """Listen and serve in a thread of its own; returns when connections are accepted."""
+        if self._thread is not None:
+            raise RuntimeError("the server runs already")
+        server = CoreServer(self._configuration, ServerLog(level=self._configuration.loglevel), self._clock)
+        try:
+            server.bind(any_port=self._any_port)
+        except ListenError:
+            server.engine.close()
+            raise
+        self._server = server
+        self._thread = threading.Thread(target=server.run, name=f"ranvier-{server.port}", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Flush what is owed, close everything, and wait for the thread to end. Idempotent."""
+        if self._thread is None or self._server is None:
+            return
+        server = self._server
+        server.post(lambda: server.request_shutdown("embedded server stopped"))
+        self._thread.join()
+        self._thread = self._server = None
+
+    @property
+    def core(self) -> CoreServer:
+        """The server inside; only its own thread may touch it (see `post`)."""
+        if self._server is None:
+            raise RuntimeError("the server does not run")
+        return self._server
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        return self.core.port
+
+    @property
+    def url(self) -> str:
+        """What client libraries take: redis://127.0.0.1:port/0."""
+        return f"redis://{HOST}:{self.port}/0"
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.stop()

@@ -1,0 +1,104 @@
+"""What INFO shows of a server: the engine's counters and the server's own, under INFO's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ranvier.observe import process
+from ranvier.observe.info import DatabaseFigures, Figure
+from ranvier.observe.rates import Rates
+
+if TYPE_CHECKING:
+    from ranvier.server.server import Server
+
+MICROSECONDS = 1000  # in a millisecond
+
+
+class Figures:
+    """The source of INFO (`observe/info`, InfoSource)."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._fixed = process.fixed_figures()
+        self._started_memory_bytes = server.engine.used_memory_bytes
+        self.rates = Rates()
+
+    def sample(self) -> None:
+        """Keep the counters of this moment for the rates per second; the cron calls it."""
+        counters = self._server.engine.statistics()
+        self.rates.sample(self._server.engine.monotonic_ms, counters)
+
+    def statistics(self) -> Mapping[str, Figure]:
+        return {**self._fixed, **process.current_figures(), **self._server_figures(), **self._engine_figures()}
+
+    def _server_figures(self) -> dict[str, Figure]:
+        server, configuration = self._server, self._server.configuration
+        engine = server.engine
+        return {
+            "run_id": server.run_id,
+            "tcp_port": server.port,
+            "server_time_usec": engine.wall_ms * MICROSECONDS,
+            "uptime_in_seconds": (engine.monotonic_ms - server.started_monotonic_ms) // 1000,
+            "hz": configuration.hz,
+            "configured_hz": configuration.hz,
+            "clients_hz": configuration.hz,
+            "lru_clock": engine.wall_ms // 1000 & 0xFFFFFF,
+            "config_file": configuration.provenance.file or "",
+            "availability_zone": configuration.availability_zone,
+            "process_supervised": configuration.supervised,
+            "connected_clients": engine.client_count,
+            "maxclients": configuration.maxclients,
+            "maxmemory": configuration.maxmemory_bytes,
+            "maxmemory_policy": configuration.maxmemory_policy,
+            "rdb_changes_since_last_save": engine.dirty,
+            "rdb_last_save_time": server.started_wall_ms // 1000,
+            "total_connections_received": server.total_connections,
+            "rejected_connections": server.rejected_connections,
+            "master_replid": server.replication_id,
+        }
+
+    def _engine_figures(self) -> dict[str, Figure]:
+        counters = self._server.engine.statistics()
+        return {
+            "used_memory": counters["used_memory_bytes"],
+            "used_memory_peak": counters["used_memory_peak_bytes"],
+            "used_memory_startup": self._started_memory_bytes,
+            "used_memory_overhead": self._started_memory_bytes + counters["clients_bytes"],
+            "mem_clients_normal": counters["clients_bytes"],
+            "lazyfree_pending_objects": counters["lazyfree_pending"],
+            "lazyfreed_objects": counters["freed_items"],
+            "client_recent_max_input_buffer": counters["input_peak_bytes"],
+            "client_recent_max_output_buffer": counters["output_peak_bytes"],
+            "total_commands_processed": counters["commands"],
+            "total_net_input_bytes": counters["input_bytes"],
+            "total_net_output_bytes": counters["output_bytes"],
+            "total_reads_processed": counters["reads"],
+            "total_writes_processed": counters["writes"],
+            "total_error_replies": counters["errors"],
+            "keyspace_hits": counters["keyspace_hits"],
+            "keyspace_misses": counters["keyspace_misses"],
+            "expired_keys": counters["expired_keys"],
+            "client_query_buffer_limit_disconnections": counters["query_buffer_disconnections"],
+            "client_output_buffer_limit_disconnections": counters["output_buffer_disconnections"],
+            "eventloop_cycles": counters["turns"],
+            "instantaneous_ops_per_sec": int(self.rates.per_second("commands")),
+            "instantaneous_input_kbps": self.rates.per_second("input_bytes") / 1024,
+            "instantaneous_output_kbps": self.rates.per_second("output_bytes") / 1024,
+            "instantaneous_eventloop_cycles_per_sec": int(self.rates.per_second("turns")),
+        }
+
+    def listeners(self) -> Iterable[str]:
+        return [listener.describe() for listener in self._server.listeners]
+
+    def command_statistics(self) -> Mapping[str, tuple[int, int, int, int]]:
+        return self._server.engine.commands.statistics()
+
+    def error_statistics(self) -> Mapping[str, int]:
+        return self._server.hooks.errors
+
+    def latency_statistics(self) -> Mapping[str, Mapping[float, float]]:
+        return {}
+
+    def databases(self) -> Iterable[DatabaseFigures]:
+        return self._server.engine.databases
