@@ -1,6 +1,7 @@
 """The native handlers by name: one module per group, asked in turn."""
 
 from ranvier.engine.native_keys cimport key_handler
+from ranvier.engine.native_lists cimport list_handler
 from ranvier.engine.native_strings cimport string_handler
 
 
@@ -8,4 +9,6 @@ cdef native_t native_handler(str name) except? NULL:
     cdef native_t found = string_handler(name)
     if found == NULL:
         found = key_handler(name)
+    if found == NULL:
+        found = list_handler(name)
     return found

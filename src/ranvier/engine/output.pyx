@@ -11,7 +11,7 @@ Once a client is closing, replies still being built are written over and over in
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from ranvier.engine.core cimport PHASE_CLOSED, PHASE_CLOSING
 from ranvier.engine.memory cimport allocate, blob_release, release
@@ -186,7 +186,9 @@ cdef ssize_t output_write(Client *client) noexcept nogil:
         if count == 1:
             sent = send(client.fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL)
         else:
-            message = msghdr(msg_iov=vectors, msg_iovlen=count)
+            memset(&message, 0, sizeof(msghdr))
+            message.msg_iov = vectors
+            message.msg_iovlen = count
             sent = sendmsg(client.fd, &message, MSG_NOSIGNAL)
         if sent >= 0 or errno != EINTR:
             break
