@@ -417,15 +417,30 @@ cdef inline uint64_t match_tags(const Bucket *bucket, uint64_t hash) noexcept no
 
 cdef void table_prefetch_item(Table *table, uint64_t hash) noexcept nogil:
     cdef const Bucket *bucket
+    cdef const char *item
     cdef uint64_t match
     if table.count == 0:
         return
     bucket = home_bucket(table, home_index(table, hash))
     match = match_tags(bucket, hash)
     if match:
-        ranvier_prefetch(bucket.slots[(ranvier_lowest_bit(match) >> 3) - 1])
+        item = <const char *>bucket.slots[(ranvier_lowest_bit(match) >> 3) - 1]
+        ranvier_prefetch(item)
+        ranvier_prefetch(item + 32)
     elif bucket.present & CHAINED:
         ranvier_prefetch(bucket.slots[6])
+
+
+cdef inline bint same_bytes(const char *one, const char *other, size_t length) noexcept nogil:
+    """memcmp for keys, most of which are short: without a call, by words of which the last may overlap."""
+    cdef size_t at = 0
+    if length < 8:
+        return memcmp(one, other, length) == 0
+    while at + 8 < length:
+        if load_word(one + at) != load_word(other + at):
+            return False
+        at += 8
+    return load_word(one + length - 8) == load_word(other + length - 8)
 
 
 cdef inline void **find_in_chain(Table *table, Bucket **at, uint64_t hash, const char *key,
@@ -442,7 +457,7 @@ cdef inline void **find_in_chain(Table *table, Bucket **at, uint64_t hash, const
             slot = (ranvier_lowest_bit(match) >> 3) - 1
             if bucket.present & (1 << slot):
                 held = table.layout.key(bucket.slots[slot], &held_length)
-                if ranvier_expect(held_length == length and memcmp(held, key, length) == 0):
+                if ranvier_expect(held_length == length and same_bytes(held, key, length)):
                     at[0] = bucket
                     return &bucket.slots[slot]
             match &= match - 1
