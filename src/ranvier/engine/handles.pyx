@@ -5,7 +5,7 @@ A handle is a view. It holds no entry between two calls, so nothing it does can 
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from ranvier.engine.database cimport (
     Database, Keyspace, database_copy, database_delete, database_expire_slice, database_find, database_find_read,
@@ -178,8 +178,7 @@ cdef class DatabaseHandle:
         entry_string(entry, scratch, &length)
         blob = database_writable_blob(self.database, hash, &entry, length + <size_t>len(tail))
         blob.size = length + <size_t>len(tail)
-        for i in range(len(tail)):
-            blob_data(blob)[length + <size_t>i] = <char>tail[i]
+        memcpy(blob_data(blob) + length, <const char *>tail, <size_t>len(tail))
         return blob.size
 
     def delete(self, bytes key, bint lazily=True) -> bool:
