@@ -269,7 +269,7 @@ def test_memory_usage(store: Store) -> None:
     assert usage is not None and 10_000 < usage < 10_200
     store.database.set(b"k", b"1")
     usage = store.database.memory_usage(b"k")
-    assert usage is not None and 25 <= usage <= 48          # 17 bytes of entry as the allocator serves them, 8 of a slot
+    assert usage is not None and 25 <= usage <= 48  # 17 bytes of entry as the allocator serves them, and a slot
 
 
 def test_absent_keys(store: Store) -> None:
