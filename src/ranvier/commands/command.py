@@ -11,7 +11,7 @@ from ranvier.commands.surroundings import Client
 from ranvier.commands.syntax import Argument
 from ranvier.errors import CommandError
 from ranvier.keyspace.glob import compile_glob
-from ranvier.values import Members, Reply, Status
+from ranvier.values import Members, Pairs, Reply, Status
 
 Commands = Mapping[bytes, BoundCommand]
 
@@ -133,7 +133,7 @@ def command_docs(client: Client, args: list[bytes]) -> Reply:
     """COMMAND DOCS [name ...]: leaves out what does not exist."""
     commands = client.server.commands
     found = [_find(commands, name) for name in args] if args else commands.values()
-    return {bound.command.full_name.encode(): _docs(bound) for bound in found if bound is not None}
+    return Pairs((bound.command.full_name.encode(), _docs(bound)) for bound in found if bound is not None)
 
 
 # COMMAND LIST
