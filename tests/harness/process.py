@@ -37,10 +37,15 @@ def server_command(kind: str) -> list[str]:
     return [sys.executable, "-m", "ranvier.cli"]
 
 
+def environment_of(kind: str) -> dict[str, str]:
+    """The server's environment: a preloaded sanitizer is for Ranvier's engine alone."""
+    return {name: value for name, value in os.environ.items() if kind == "ranvier" or name != "LD_PRELOAD"}
+
+
 class ServerProcess:
     """A running server in a directory of its own. `info(section)` and `connect()` are its two usual entrances."""
 
-    def __init__(self, kind: str, options: Sequence[str] = (), environment: dict[str, str] | None = None) -> None:
+    def __init__(self, kind: str, options: Sequence[str] = ()) -> None:
         self.kind = kind
         self.port = free_port()
         self.directory = tempfile.TemporaryDirectory(prefix=f"ranvier-test-{kind}-")
@@ -53,7 +58,7 @@ class ServerProcess:
         ]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                self.command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+                self.command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment_of(kind)
             )
         self._wait_until_ready()
 
@@ -150,6 +155,7 @@ def run_to_end(
         text=True,
         timeout=timeout_seconds,
         check=False,
+        env=environment_of(kind),
     )
 
 
