@@ -2,8 +2,9 @@
 
 Strategy: requests parsed together are looked up together - command, key hash, table slot prefetched - and then run in
 order. Whether a command may run is one AND of its gates with what is closed for the server and for its client; only
-when a bit is left does Python walk the ordered list of gates (`commands/gates.py`). The clock is read once per command:
-the end of one is the beginning of the next.
+when a bit is left does Python walk the ordered list of gates (`commands/gates.py`). The clock is read once per command,
+the end of one being the beginning of the next; equal quick commands in a row share a reading
+(docs/decisions/0003-timing-in-groups.md).
 
 Invariants: argument views die with the batch, so whoever keeps an argument copies it; a client that may not execute
 (closing, blocked, owed too much) has nothing more run for it, and what is left of its bytes stays its own.
@@ -18,6 +19,7 @@ from libc.string cimport memcmp, memcpy
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
+    COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
     EFFECT_OBSERVED,
     GATE_AUTHENTICATION,
@@ -60,6 +62,9 @@ cdef extern from "<time.h>" nogil:
 
 cdef enum:
     NAME_BYTES = 64              # no command's name is longer
+    QUICK_ARGUMENTS = 8          # more of them, and a command is timed by itself
+    TIMED_TOGETHER = 16
+    SLOW_NANOSECONDS = 1000000   # with a lower slowlog threshold every command is timed by itself
 
 PROTOCOL_ERRORS = {
     <int>PARSE_ERROR_MULTIBULK_LENGTH: b"invalid multibulk length",
@@ -183,7 +188,6 @@ cdef size_t process_requests(Core *core, Client *client, char *data, size_t leng
     cdef ParseStatus status
     cdef char found = 0
     cdef Batch *batch = &core.batch
-    core.command_ns = now_ns()
     while offset < length and may_execute(client):
         if client.owed_bytes > core.limits.owed_bytes:
             client.stalled = True
@@ -205,6 +209,7 @@ cdef size_t process_requests(Core *core, Client *client, char *data, size_t leng
         if status != PARSE_INCOMPLETE and may_execute(client):
             protocol_error(client, status, found, data + offset, length - offset)
         break
+    settle_time(core)
     return offset
 
 
@@ -337,8 +342,15 @@ cdef void run(Call *call):
     cdef Command *command = call.command
     cdef Client *client = call.client
     cdef Call *outer = core.call
-    cdef int64_t started, ended
+    cdef bint quick = command.flags & COMMAND_QUICK and call.count <= QUICK_ARGUMENTS \
+        and (core.slow_nanoseconds < 0 or core.slow_nanoseconds >= SLOW_NANOSECONDS)
+    if not quick or command != core.timed or core.timed_calls == TIMED_TOGETHER:
+        settle_time(core)
     core.call = call
+    # Before it runs, because CLIENT LIST shows the client that asks.
+    client.last_command = command
+    client.commands += 1
+    core.statistics.commands += 1
     if command.native != NULL:
         command.native(call)
     else:
@@ -346,21 +358,37 @@ cdef void run(Call *call):
     core.call = outer
     if client.close_after_command:
         close_after_reply(client, CLOSE_QUIT)
-    ended = now_ns()
-    started = core.command_ns
-    core.command_ns = ended
     command.calls += 1
-    command.nanoseconds += ended - started
     command.failed_calls += call.failed
-    core.statistics.commands += 1
-    client.commands += 1
-    client.last_command = command
     if call.dirty != 0:
         core.dirty += call.dirty
         if propagates(call):
             propagate(call)
-    if 0 <= core.slow_nanoseconds <= ended - started and not command.flags & COMMAND_SKIP_SLOWLOG:
-        (<object>core.hooks).slow(<ClientHandle>client.handle, arguments(call, 0), (ended - started) // 1000)
+    if quick:
+        core.timed = command
+        core.timed_calls += 1
+    else:
+        count_time(call)
+
+
+cdef void settle_time(Core *core) noexcept nogil:
+    """Attribute the time since the last reading to the quick commands that ran in it."""
+    cdef int64_t now = now_ns()
+    if core.timed != NULL:
+        core.timed.nanoseconds += now - core.command_ns
+        core.timed = NULL
+        core.timed_calls = 0
+    core.command_ns = now
+
+
+cdef void count_time(Call *call):
+    """Attribute the time since the last reading to the command that ran, which may have been slow."""
+    cdef Core *core = call.core
+    cdef int64_t now = now_ns(), taken = now - core.command_ns
+    core.command_ns = now
+    call.command.nanoseconds += taken
+    if 0 <= core.slow_nanoseconds <= taken and not call.command.flags & COMMAND_SKIP_SLOWLOG:
+        (<object>core.hooks).slow(<ClientHandle>call.client.handle, arguments(call, 0), taken // 1000)
 
 
 cdef list arguments(Call *call, size_t first):

@@ -23,8 +23,8 @@ from libc.string cimport memset
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
+    COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
-    COMMAND_WRITE,
     PHASE_BLOCKED,
     PHASE_CLOSED,
     PHASE_CLOSING,
@@ -226,16 +226,17 @@ cdef class Engine:
     # ---- settings ---------------------------------------------------------------------------------------------------
 
     def add_command(self, name: str, arity: int, gates: int, keys: tuple[int, int, int], handler: object,
-                    record: object, *, write: bool, container: bool, skip_slowlog: bool) -> None:
+                    record: object, *, container: bool, skip_slowlog: bool,
+                    quick: bool) -> None:
         """Add a command. `handler`: a callable, or the name of a native handler; None for a bare container."""
         cdef native_t native = NULL
-        cdef uint32_t flags = (COMMAND_WRITE if write else 0) | (COMMAND_CONTAINER if container else 0) \
-            | (COMMAND_SKIP_SLOWLOG if skip_slowlog else 0)
+        cdef uint32_t flags = (COMMAND_CONTAINER if container else 0) | (COMMAND_SKIP_SLOWLOG if skip_slowlog else 0)
         if isinstance(handler, str):
             native = native_handler(handler)
             if native == NULL:
                 raise ValueError(f"{name}: the engine has no native handler {handler!r}")
             handler = None
+            flags |= COMMAND_QUICK if quick else 0
         self.commands.add(name.encode(), native, handler, record, arity, gates, flags, keys)
 
     def set_query_limits(self, query_buffer_bytes: int, bulk_bytes: int) -> None:

@@ -127,6 +127,10 @@ cdef inline void batch_finish(Batch *batch, size_t first, size_t end) noexcept n
     batch.request_count += 1
 
 
+cdef enum:
+    SHORT_LINE_BYTES = 12
+
+
 cdef enum Line:
     LINE_WAIT = 0
     LINE_FOUND = 1
@@ -137,7 +141,20 @@ cdef enum Line:
 cdef Line count_line(const char *text, size_t length, size_t limit, size_t *searched, int64_t *value,
                      bint *valid) noexcept nogil:
     """A header line `<type><number>CRLF` at text[0:length]; *searched is where its CR stands, or how far none does."""
-    cdef const char *end = <const char *>memchr(text + searched[0], c'\r', length - searched[0])
+    cdef const char *end
+    cdef size_t i = 1
+    cdef int64_t number = 0
+    # Nearly every line is a short plain number: read it while looking for its end.
+    if length >= SHORT_LINE_BYTES and c'1' <= text[1] <= c'9':
+        while c'0' <= text[i] <= c'9' and i < SHORT_LINE_BYTES - 2:
+            number = number * 10 + (text[i] - c'0')
+            i += 1
+        if text[i] == c'\r' and text[i + 1] == c'\n':
+            searched[0] = i
+            value[0] = number
+            valid[0] = True
+            return LINE_FOUND
+    end = <const char *>memchr(text + searched[0], c'\r', length - searched[0])
     if end == NULL:
         searched[0] = length
         return LINE_TOO_LONG if length > limit else LINE_WAIT

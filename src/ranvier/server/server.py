@@ -72,8 +72,8 @@ class Server:
                 flags = command.flag_set
                 self.engine.add_command(
                     command.full_name, command.arity, int(entry.gates), command.key_range,
-                    entry.native or entry.handler, command, write="write" in flags,
-                    container=bool(entry.subcommands), skip_slowlog="skip_commandlog" in flags,
+                    entry.native or entry.handler, command, container=bool(entry.subcommands),
+                    skip_slowlog="skip_commandlog" in flags, quick="fast" in flags or command.name == "SET",
                 )
 
     # ---- life -------------------------------------------------------------------------------------------------------
