@@ -280,6 +280,8 @@ cdef struct Core:
     int database_count
     Batch batch
     Call *call                   # the call that is running, or NULL
+    int poller                   # the loop's, for telling it what a client waits for
+    Client *next_checked         # where the periodic look at the clients goes on
     Client *first                # all clients with an entry in the loop
     Client *last
     size_t client_count

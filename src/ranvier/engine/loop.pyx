@@ -25,43 +25,30 @@ from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
-    PHASE_BLOCKED,
-    PHASE_CLOSED,
     PHASE_CLOSING,
-    PHASE_CLOSING_AFTER_REPLY,
-    PHASE_DRAINING,
     Client,
     Core,
     native_t,
 )
 from ranvier.engine.database cimport Database, database_expire_slice, database_free, database_new, free_garbage
-from ranvier.engine.dispatch cimport CommandTable, process_requests
+from ranvier.engine.dispatch cimport CommandTable
 from ranvier.engine.handles cimport DatabaseHandle, database_handle
-from ranvier.engine.input cimport (
-    RECEIVED_END,
-    RECEIVED_ERROR,
-    RECEIVED_NOTHING,
-    RECEIVED_SHARED,
-    keep_remainder,
-    query_bytes,
-    query_limit,
-    receive,
-)
 from ranvier.engine.natives cimport native_handler
-from ranvier.engine.output cimport check_output_limits, free_spare_blocks, output_write, queue_write
-from ranvier.engine.phase cimport (
-    CLOSE_IDLE,
-    CLOSE_PEER,
-    CLOSE_QUERY_LIMIT,
-    CLOSE_READ_ERROR,
-    CLOSE_WRITE_ERROR,
-    close_after_reply,
-    may_execute,
-    request_close,
-    set_phase,
-)
+from ranvier.engine.output cimport free_spare_blocks
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
 from ranvier.engine.request cimport batch_free, batch_init
+from ranvier.engine.turn cimport (
+    Received,
+    check_some_clients,
+    clients_bytes,
+    link_client,
+    process,
+    receive_event,
+    resume_clients,
+    serve,
+    unlink_client,
+    write_clients,
+)
 
 from ranvier import limits
 from ranvier.clock import SystemClock
@@ -76,23 +63,9 @@ cdef extern from "<time.h>" nogil:
         CLOCK_THREAD_CPUTIME_ID
     int clock_gettime(int clock, timespec *now)
 
-cdef extern from "<sys/socket.h>" nogil:
-    enum:
-        MSG_PEEK
-        SHUT_WR
-    int shutdown(int fd, int how)
-    ssize_t recv(int fd, void *data, size_t size, int flags)
-
 cdef enum:
     EVENTS = 1024                # limits.EVENTS_PER_POLL
     HISTOGRAM_BUCKETS = 32       # powers of two, microseconds
-
-
-cdef struct Received:
-    Client *client
-    char *data
-    size_t count
-    int kind
 
 
 cdef inline int64_t clock_ns(int clock) noexcept nogil:
@@ -108,7 +81,6 @@ cdef class Engine:
     """
 
     cdef Core core
-    cdef int poller
     cdef PollEvent *events
     cdef int event_count
     cdef int event_next
@@ -118,7 +90,6 @@ cdef class Engine:
     cdef int received_count
     cdef int *ready_descriptors
     cdef int ready_count
-    cdef Client *cron_cursor
     cdef bint system_clock
     cdef bint stopped
     cdef bint expire_unfinished
@@ -141,7 +112,7 @@ cdef class Engine:
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
         cdef int i
-        self.poller = -1
+        self.core.poller = -1
         self._wake_read = self._wake_write = -1
         memset(&self.core, 0, sizeof(Core))
         self.hooks = hooks
@@ -180,8 +151,8 @@ cdef class Engine:
             self.core.databases[i].on_expired_context = &self.core
             self.databases.append(database_handle(self.core.databases[i], None))
         batch_init(&self.core.batch, &self.core.memory, limits.BATCH_REQUESTS)
-        self.poller = poll_create()
-        if self.poller < 0:
+        self.core.poller = poll_create()
+        if self.core.poller < 0:
             raise OSError(errno, os.strerror(errno))
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -284,13 +255,13 @@ cdef class Engine:
 
     def watch(self, fd: int, callback: object) -> None:
         """Call `callback()` in every turn that finds `fd` readable."""
-        if poll_watch(self.poller, fd, (<uintptr_t>fd << 1) | 1, True, False, False, False, False) < 0:
+        if poll_watch(self.core.poller, fd, (<uintptr_t>fd << 1) | 1, True, False, False, False, False) < 0:
             raise OSError(errno, os.strerror(errno))
         self._watched[fd] = callback
 
     def unwatch(self, fd: int) -> None:
         if self._watched.pop(fd, None) is not None:
-            poll_forget(self.poller, fd, True, False)
+            poll_forget(self.core.poller, fd, True, False)
 
     def post(self, callback: object) -> None:
         """Have the server's thread call `callback()`: the one method that any thread may use."""
@@ -376,14 +347,14 @@ cdef class Engine:
         with nogil:
             if poll:
                 self.event_next = 0
-                self.event_count = poll_wait(self.poller, self.events, EVENTS, timeout_ms)
+                self.event_count = poll_wait(self.core.poller, self.events, EVENTS, timeout_ms)
                 if self.event_count < 0:
                     failed = errno
                     self.event_count = 0
             while self.event_next < self.event_count:
                 if self.shared_bytes - used < self.core.limits.read_minimum_bytes:
                     break
-                used += self.receive_event(&self.events[self.event_next], self.shared + used, self.shared_bytes - used)
+                used += self.take_event(&self.events[self.event_next], self.shared + used, self.shared_bytes - used)
                 self.event_next += 1
         self.read_clock()
         if failed == EINTR:
@@ -391,31 +362,16 @@ cdef class Engine:
         elif failed:
             raise OSError(failed, os.strerror(failed))
 
-    cdef size_t receive_event(self, const PollEvent *event, char *shared, size_t room) noexcept nogil:
-        """Serve one event; returns how much of the shared buffer it used."""
-        cdef Received *received = &self.received[self.received_count]
-        cdef Client *client = <Client *>event.token
-        if client == NULL:
-            return 0
+    cdef size_t take_event(self, const PollEvent *event, char *shared, size_t room) noexcept nogil:
+        """Serve one event; returns how much of the shared buffer it used. Token 0: its client is gone."""
+        cdef size_t used = 0
         if event.token & 1:
             self.ready_descriptors[self.ready_count] = <int>(event.token >> 1)
             self.ready_count += 1
-            return 0
-        if event.writable and client.owed_bytes > 0:
-            queue_write(client)
-        received.client = client
-        received.data = shared
-        received.count = 0
-        if event.readable and client.reading:
-            received.kind = receive(client, shared, room, &received.count)
-        elif event.hangup:
-            received.kind = RECEIVED_ERROR
-        else:
-            return 0
-        if received.kind == RECEIVED_NOTHING:
-            return 0
-        self.received_count += 1
-        return received.count if received.kind == RECEIVED_SHARED else 0
+        elif event.token != 0:
+            self.received_count += receive_event(&self.core, event, shared, room,
+                                                 &self.received[self.received_count], &used)
+        return used
 
     cdef void execute(self) except *:
         """Descriptors that Python watches first (new connections, posted calls), then what was received."""
@@ -425,81 +381,13 @@ cdef class Engine:
             if callback is not None:
                 callback()
         for i in range(self.received_count):
-            self.serve(&self.received[i])
+            serve(&self.core, &self.received[i])
         self.received_count = 0
-
-    cdef void serve(self, Received *received) except *:
-        cdef Client *client = received.client
-        if client.phase == PHASE_CLOSING or client.phase == PHASE_CLOSED:
-            return
-        if received.kind == RECEIVED_ERROR:
-            request_close(client, CLOSE_READ_ERROR)
-        elif received.kind == RECEIVED_END:
-            self.end_of_input(client)
-        elif client.phase == PHASE_DRAINING:
-            client.linger_bytes += received.count
-            if client.linger_bytes > self.core.limits.linger_bytes:
-                request_close(client, client.close_reason)
-        elif client.phase == PHASE_CLOSING_AFTER_REPLY:
-            pass                 # read and forgotten: nothing more is parsed
-        elif received.kind == RECEIVED_SHARED:
-            self.process(client, received.data, received.count, True)
-        else:
-            self.process(client, client.query + client.query_start, client.query_end - client.query_start, False)
-
-    cdef void process(self, Client *client, char *data, size_t length, bint shared) except *:
-        cdef size_t done
-        if client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2:
-            done = 0
-        elif client.phase == PHASE_BLOCKED or (client.stalled and not shared
-                                               and client.owed_bytes > self.core.limits.owed_bytes):
-            done = 0
-        else:
-            done = process_requests(&self.core, client, data, length)
-        if client.phase >= PHASE_CLOSING_AFTER_REPLY:
-            return
-        keep_remainder(client, data + done, length - done, shared)
-        length = query_bytes(client)
-        if length > <size_t>self.core.statistics.input_peak_bytes:
-            self.core.statistics.input_peak_bytes = length
-        if length > query_limit(client):
-            self.core.statistics.query_buffer_disconnections += 1
-            self.hooks.query_limit_reached(<ClientHandle>client.handle)
-            request_close(client, CLOSE_QUERY_LIMIT)
-
-    cdef void end_of_input(self, Client *client) except *:
-        """The peer has shut its sending side: everything it asked for is still delivered (lifecycle A6-7)."""
-        client.end_of_input = True
-        self.want(client, False, client.want_write)
-        if client.phase == PHASE_DRAINING:
-            request_close(client, client.close_reason)
-        elif not client.stalled and client.phase != PHASE_CLOSING_AFTER_REPLY:
-            client.linger = False
-            close_after_reply(client, CLOSE_PEER)
-
-    cdef void want(self, Client *client, bint read, bint write):
-        """Tell the poller what this client waits for."""
-        if client.reading == read and client.want_write == write:
-            return
-        poll_watch(self.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write, True)
-        client.reading = read
-        client.want_write = write
 
     def resume_waiting(self) -> None:
         """Run the input of clients that may go on: enough of what was owed has left, or they are unblocked."""
-        cdef Client *client = self.core.waiting
-        cdef Client *following
-        self.core.waiting = NULL
-        while client != NULL:
-            following = client.next_waiting
-            client.waiting = False
-            client.next_waiting = NULL
-            if may_execute(client) and client.query_end > client.query_start:
-                client.stalled = False
-                self.process(client, client.query + client.query_start, client.query_end - client.query_start, False)
-                if client.end_of_input and not client.stalled and may_execute(client):
-                    close_after_reply(client, CLOSE_PEER)
-            client = following
+        if self.core.waiting != NULL:
+            resume_clients(&self.core)
 
     def expire_keys(self, begin: bool) -> None:
         """Active expiry, bounded in time per turn: goes on in the next turn while many of the keys seen had expired."""
@@ -533,55 +421,9 @@ cdef class Engine:
 
     def write_replies(self) -> None:
         """Send to every client that is owed something, or whose socket takes more again."""
-        cdef Client *client = self.core.pending_writes
-        cdef Client *following
-        self.core.pending_writes = NULL
-        with nogil:
-            while client != NULL:
-                following = client.next_pending_write
-                client.pending_write = False
-                client.next_pending_write = NULL
-                if client.phase < PHASE_CLOSING:
-                    self.write_client(client)
-                client = following
-
-    cdef void write_client(self, Client *client) noexcept nogil:
-        cdef size_t owed = client.owed_bytes, share = self.core.limits.write_bytes_per_turn
-        cdef ssize_t sent = output_write(client)
-        if sent < 0:
-            request_close(client, CLOSE_WRITE_ERROR)
-            return
-        if <int64_t>owed > self.core.statistics.output_peak_bytes:
-            self.core.statistics.output_peak_bytes = owed
-        if client.owed_bytes == 0:
-            if client.want_write:
-                self.want_nogil(client, False)
-            self.written(client)
-        elif <size_t>sent >= share:
-            queue_write(client)      # its share of this turn, not what the socket takes
-        elif not client.want_write:
-            self.want_nogil(client, True)
-        if client.stalled and not client.waiting and client.owed_bytes <= self.core.limits.owed_bytes:
-            client.waiting = True
-            client.next_waiting = self.core.waiting
-            self.core.waiting = client
-
-    cdef void want_nogil(self, Client *client, bint write) noexcept nogil:
-        poll_watch(self.poller, client.fd, <uintptr_t>client, client.reading, write, client.reading,
-                   client.want_write, True)
-        client.want_write = write
-
-    cdef void written(self, Client *client) noexcept nogil:
-        """All that was owed has left: the closing phases go on from here."""
-        cdef char peeked
-        if client.phase == PHASE_CLOSING_AFTER_REPLY:
-            # Input that nobody reads would make the kernel answer with a reset, which can eat the last reply.
-            if not client.end_of_input and (client.linger or recv(client.fd, &peeked, 1, MSG_PEEK) > 0):
-                shutdown(client.fd, SHUT_WR)
-                client.linger_until_ms = self.core.monotonic_ms + self.core.limits.linger_ms
-                set_phase(client, PHASE_DRAINING)
-            else:
-                request_close(client, client.close_reason)
+        if self.core.pending_writes != NULL:
+            with nogil:
+                write_clients(&self.core)
 
     def free_closed(self) -> None:
         """Tear down the clients that are closing and let go of those that are closed."""
@@ -591,41 +433,13 @@ cdef class Engine:
             client = self.core.closed
             self.core.closed = client.next_closed
             teardown(client)
-            self.unlink(client)
+            unlink_client(&self.core, client)
             for i in range(self.event_next, self.event_count):
                 if self.events[i].token == <uintptr_t>client:
                     self.events[i].token = 0
             handle = <ClientHandle>client.handle
             self.hooks.client_closed(handle)
             del self._clients[client.id]
-
-    cdef void unlink(self, Client *client):
-        """Take a closed client out of every list of the core."""
-        cdef Client **link = &self.core.waiting
-        while client.waiting and link[0] != NULL:
-            if link[0] == client:
-                link[0] = client.next_waiting
-                client.waiting = False
-            else:
-                link = &link[0].next_waiting
-        link = &self.core.pending_writes
-        while client.pending_write and link[0] != NULL:
-            if link[0] == client:
-                link[0] = client.next_pending_write
-                client.pending_write = False
-            else:
-                link = &link[0].next_pending_write
-        if self.cron_cursor == client:
-            self.cron_cursor = client.next
-        if client.previous != NULL:
-            client.previous.next = client.next
-        else:
-            self.core.first = client.next
-        if client.next != NULL:
-            client.next.previous = client.previous
-        else:
-            self.core.last = client.previous
-        self.core.client_count -= 1
 
     cdef void count_turn(self):
         cdef int64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID)
@@ -652,20 +466,14 @@ cdef class Engine:
         client.id = self.next_client_id
         self.next_client_id += 1
         if fd >= 0:
-            if poll_watch(self.poller, fd, <uintptr_t>client, True, False, False, False, False) < 0:
+            if poll_watch(self.core.poller, fd, <uintptr_t>client, True, False, False, False, False) < 0:
                 raise OSError(errno, os.strerror(errno))
             client.reading = True
         self._clients[client.id] = handle
-        client.previous = self.core.last
-        if self.core.last != NULL:
-            self.core.last.next = client
-        else:
-            self.core.first = client
-        self.core.last = client
-        self.core.client_count += 1
+        link_client(&self.core, client)
 
     def forget_socket(self, handle: ClientHandle) -> None:
-        poll_forget(self.poller, handle.state.fd, handle.state.reading, handle.state.want_write)
+        poll_forget(self.core.poller, handle.state.fd, handle.state.reading, handle.state.want_write)
 
     def execute_for(self, handle: ClientHandle, data: bytes) -> None:
         """Feed bytes to a client as if its socket had brought them."""
@@ -674,7 +482,7 @@ cdef class Engine:
         self.read_clock()
         if handle.state.query_end > handle.state.query_start or handle.state.parser.big != NULL:
             raise ValueError("the client is in the middle of a request")
-        self.process(&handle.state, start, len(data), True)
+        process(&self.core, &handle.state, start, len(data), True)
 
     @property
     def clients(self) -> list[ClientHandle]:
@@ -700,25 +508,7 @@ cdef class Engine:
 
     def check_clients(self, count: int) -> None:
         """Look at `count` clients, going on where the last call ended: idle, lingering too long, over a soft limit."""
-        cdef Client *client
-        cdef int64_t now = self.core.monotonic_ms
-        while count > 0 and self.core.first != NULL:
-            count -= 1
-            client = self.cron_cursor
-            if client == NULL:
-                client = self.core.first
-            self.cron_cursor = client.next
-            if client.fd < 0:
-                continue
-            if client.phase == PHASE_DRAINING:
-                if now >= client.linger_until_ms:
-                    request_close(client, client.close_reason)
-            elif self.core.limits.idle_seconds > 0 and may_execute(client) \
-                    and (now - client.active_ms) // 1000 > self.core.limits.idle_seconds:
-                self.hooks.idle_client(<ClientHandle>client.handle)
-                request_close(client, CLOSE_IDLE)
-            elif client.owed_bytes > 0:
-                check_output_limits(client)
+        check_some_clients(&self.core, count)
 
     # ---- numbers ----------------------------------------------------------------------------------------------------
 
@@ -738,15 +528,6 @@ cdef class Engine:
     @property
     def used_memory_bytes(self) -> int:
         return self.core.memory.used_bytes
-
-    cdef size_t clients_bytes(self):
-        """Memory of all clients with their buffers."""
-        cdef Client *client = self.core.first
-        cdef size_t total = 0
-        while client != NULL:
-            total += sizeof(Client) + client.query_capacity + client.output_bytes
-            client = client.next
-        return total
 
     def statistics(self) -> dict[str, int]:
         """The engine's counters by name."""
@@ -770,7 +551,7 @@ cdef class Engine:
             "lazyfree_pending": core.keyspace.garbage_count,
             "used_memory_bytes": core.memory.used_bytes,
             "used_memory_peak_bytes": core.memory.peak_bytes,
-            "clients_bytes": self.clients_bytes(),
+            "clients_bytes": clients_bytes(core),
         }
 
     def reset_statistics(self) -> None:
@@ -785,7 +566,7 @@ cdef class Engine:
             (<ClientHandle>handle).close(12)
         self.free_closed()
         self.unwatch(self._wake_read)
-        for fd in (self._wake_read, self._wake_write, self.poller):
+        for fd in (self._wake_read, self._wake_write, self.core.poller):
             os.close(fd)
 
 

@@ -1,0 +1,27 @@
+"""What the steps of a turn do to clients; the loop decides when."""
+
+from libc.stddef cimport size_t
+
+from ranvier.engine.core cimport Client, Core
+from ranvier.engine.poll cimport PollEvent
+
+cdef struct Received:
+    Client *client
+    char *data
+    size_t count
+    int kind                     # engine.input
+
+# Serve one readiness event of a client. Nonzero when *received is to be served; *used: bytes taken of `shared`.
+cdef bint receive_event(Core *core, const PollEvent *event, char *shared, size_t room, Received *received,
+                        size_t *used) noexcept nogil
+# Execute what was received, or act on the end of input.
+cdef void serve(Core *core, Received *received) except *
+# Parse and execute data[0:length], which is the shared buffer's or the client's own query, and keep the rest.
+cdef void process(Core *core, Client *client, char *data, size_t length, bint shared) except *
+cdef void resume_clients(Core *core) except *
+cdef void write_clients(Core *core) noexcept nogil
+# Take a closed client out of every list of the core.
+cdef void unlink_client(Core *core, Client *client) noexcept
+cdef void link_client(Core *core, Client *client) noexcept
+cdef void check_some_clients(Core *core, size_t count) except *
+cdef size_t clients_bytes(const Core *core) noexcept nogil

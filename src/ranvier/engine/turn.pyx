@@ -1,0 +1,266 @@
+"""What the steps of a turn do to clients: receive, process, write, and look after them.
+
+Input comes in three ways - into the shared buffer, behind a client's own remainder, into a big argument - and all end
+in `process`. Output leaves in one way, `write_clients`, which also moves the closing phases on: nobody else sends.
+"""
+
+from libc.stdint cimport int64_t, uintptr_t
+
+from ranvier.engine.client cimport ClientHandle
+from ranvier.engine.core cimport (
+    PHASE_BLOCKED,
+    PHASE_CLOSED,
+    PHASE_CLOSING,
+    PHASE_CLOSING_AFTER_REPLY,
+    PHASE_DRAINING,
+)
+from ranvier.engine.dispatch cimport process_requests
+from ranvier.engine.input cimport (
+    RECEIVED_END,
+    RECEIVED_ERROR,
+    RECEIVED_NOTHING,
+    RECEIVED_SHARED,
+    keep_remainder,
+    query_bytes,
+    query_limit,
+    receive,
+)
+from ranvier.engine.output cimport check_output_limits, output_write, queue_write
+from ranvier.engine.phase cimport (
+    CLOSE_IDLE,
+    CLOSE_PEER,
+    CLOSE_QUERY_LIMIT,
+    CLOSE_READ_ERROR,
+    CLOSE_WRITE_ERROR,
+    close_after_reply,
+    may_execute,
+    request_close,
+    set_phase,
+)
+from ranvier.engine.poll cimport poll_watch
+
+cdef extern from "<sys/socket.h>" nogil:
+    enum:
+        MSG_PEEK
+        SHUT_WR
+    int shutdown(int fd, int how)
+    ssize_t recv(int fd, void *data, size_t size, int flags)
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+cdef bint receive_event(Core *core, const PollEvent *event, char *shared, size_t room, Received *received,
+                        size_t *used) noexcept nogil:
+    cdef Client *client = <Client *>event.token
+    used[0] = 0
+    if event.writable and client.owed_bytes > 0:
+        queue_write(client)
+    received.client = client
+    received.data = shared
+    received.count = 0
+    if event.readable and client.reading:
+        received.kind = receive(client, shared, room, &received.count)
+    elif event.hangup:
+        received.kind = RECEIVED_ERROR
+    else:
+        return False
+    if received.kind == RECEIVED_SHARED:
+        used[0] = received.count
+    return received.kind != RECEIVED_NOTHING
+
+
+cdef void serve(Core *core, Received *received) except *:
+    cdef Client *client = received.client
+    if client.phase == PHASE_CLOSING or client.phase == PHASE_CLOSED:
+        return
+    if received.kind == RECEIVED_ERROR:
+        request_close(client, CLOSE_READ_ERROR)
+    elif received.kind == RECEIVED_END:
+        end_of_input(client)
+    elif client.phase == PHASE_DRAINING:
+        client.linger_bytes += received.count
+        if client.linger_bytes > core.limits.linger_bytes:
+            request_close(client, client.close_reason)
+    elif client.phase == PHASE_CLOSING_AFTER_REPLY:
+        pass                 # read and forgotten: nothing more is parsed
+    elif received.kind == RECEIVED_SHARED:
+        process(core, client, received.data, received.count, True)
+    else:
+        process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
+
+
+cdef void process(Core *core, Client *client, char *data, size_t length, bint shared) except *:
+    cdef size_t done
+    if client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2:
+        done = 0
+    elif client.phase == PHASE_BLOCKED or (client.stalled and not shared
+                                           and client.owed_bytes > core.limits.owed_bytes):
+        done = 0
+    else:
+        done = process_requests(core, client, data, length)
+    if client.phase >= PHASE_CLOSING_AFTER_REPLY:
+        return
+    keep_remainder(client, data + done, length - done, shared)
+    length = query_bytes(client)
+    if length > <size_t>core.statistics.input_peak_bytes:
+        core.statistics.input_peak_bytes = length
+    if length > query_limit(client):
+        core.statistics.query_buffer_disconnections += 1
+        (<object>core.hooks).query_limit_reached(<ClientHandle>client.handle)
+        request_close(client, CLOSE_QUERY_LIMIT)
+
+
+cdef void end_of_input(Client *client) except *:
+    """The peer has shut its sending side: everything it asked for is still delivered (lifecycle A6-7)."""
+    client.end_of_input = True
+    want(client, False, client.want_write)
+    if client.phase == PHASE_DRAINING:
+        request_close(client, client.close_reason)
+    elif not client.stalled and client.phase != PHASE_CLOSING_AFTER_REPLY:
+        client.linger = False
+        close_after_reply(client, CLOSE_PEER)
+
+
+cdef void want(Client *client, bint read, bint write) noexcept nogil:
+    """Tell the poller what this client waits for."""
+    if client.reading == read and client.want_write == write:
+        return
+    poll_watch(client.core.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write, True)
+    client.reading = read
+    client.want_write = write
+
+
+cdef void resume_clients(Core *core) except *:
+    cdef Client *client = core.waiting
+    cdef Client *following
+    core.waiting = NULL
+    while client != NULL:
+        following = client.next_waiting
+        client.waiting = False
+        client.next_waiting = NULL
+        if may_execute(client) and client.query_end > client.query_start:
+            client.stalled = False
+            process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
+            if client.end_of_input and not client.stalled and may_execute(client):
+                close_after_reply(client, CLOSE_PEER)
+        client = following
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+cdef void write_clients(Core *core) noexcept nogil:
+    cdef Client *client = core.pending_writes
+    cdef Client *following
+    core.pending_writes = NULL
+    while client != NULL:
+        following = client.next_pending_write
+        client.pending_write = False
+        client.next_pending_write = NULL
+        if client.phase < PHASE_CLOSING:
+            write_client(core, client)
+        client = following
+
+
+cdef void write_client(Core *core, Client *client) noexcept nogil:
+    cdef size_t owed = client.owed_bytes, share = core.limits.write_bytes_per_turn
+    cdef ssize_t sent = output_write(client)
+    if sent < 0:
+        request_close(client, CLOSE_WRITE_ERROR)
+        return
+    if <int64_t>owed > core.statistics.output_peak_bytes:
+        core.statistics.output_peak_bytes = owed
+    if client.owed_bytes == 0:
+        want(client, client.reading, False)
+        written(core, client)
+    elif <size_t>sent >= share:
+        queue_write(client)      # its share of this turn, not what the socket takes
+    else:
+        want(client, client.reading, True)
+    if client.stalled and not client.waiting and client.owed_bytes <= core.limits.owed_bytes:
+        client.waiting = True
+        client.next_waiting = core.waiting
+        core.waiting = client
+
+
+cdef void written(Core *core, Client *client) noexcept nogil:
+    """All that was owed has left: the closing phases go on from here."""
+    cdef char peeked
+    if client.phase == PHASE_CLOSING_AFTER_REPLY:
+        # Input that nobody reads would make the kernel answer with a reset, which can eat the last reply.
+        if not client.end_of_input and (client.linger or recv(client.fd, &peeked, 1, MSG_PEEK) > 0):
+            shutdown(client.fd, SHUT_WR)
+            client.linger_until_ms = core.monotonic_ms + core.limits.linger_ms
+            set_phase(client, PHASE_DRAINING)
+        else:
+            request_close(client, client.close_reason)
+
+
+# ---- looking after them ---------------------------------------------------------------------------------------------
+
+cdef void check_some_clients(Core *core, size_t count) except *:
+    cdef Client *client
+    cdef int64_t now = core.monotonic_ms
+    while count > 0 and core.first != NULL:
+        count -= 1
+        client = core.next_checked
+        if client == NULL:
+            client = core.first
+        core.next_checked = client.next
+        if client.fd < 0:
+            continue
+        if client.phase == PHASE_DRAINING:
+            if now >= client.linger_until_ms:
+                request_close(client, client.close_reason)
+        elif core.limits.idle_seconds > 0 and may_execute(client) \
+                and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
+            (<object>core.hooks).idle_client(<ClientHandle>client.handle)
+            request_close(client, CLOSE_IDLE)
+        elif client.owed_bytes > 0:
+            check_output_limits(client)
+
+
+cdef void link_client(Core *core, Client *client) noexcept:
+    client.previous = core.last
+    if core.last != NULL:
+        core.last.next = client
+    else:
+        core.first = client
+    core.last = client
+    core.client_count += 1
+
+
+cdef void unlink_client(Core *core, Client *client) noexcept:
+    cdef Client **link = &core.waiting
+    while client.waiting and link[0] != NULL:
+        if link[0] == client:
+            link[0] = client.next_waiting
+            client.waiting = False
+        else:
+            link = &link[0].next_waiting
+    link = &core.pending_writes
+    while client.pending_write and link[0] != NULL:
+        if link[0] == client:
+            link[0] = client.next_pending_write
+            client.pending_write = False
+        else:
+            link = &link[0].next_pending_write
+    if core.next_checked == client:
+        core.next_checked = client.next
+    if client.previous != NULL:
+        client.previous.next = client.next
+    else:
+        core.first = client.next
+    if client.next != NULL:
+        client.next.previous = client.previous
+    else:
+        core.last = client.previous
+    core.client_count -= 1
+
+
+cdef size_t clients_bytes(const Core *core) noexcept nogil:
+    cdef Client *client = core.first
+    cdef size_t total = 0
+    while client != NULL:
+        total += sizeof(Client) + client.query_capacity + client.output_bytes
+        client = client.next
+    return total
