@@ -43,14 +43,14 @@ COMMANDS = (
         since="1.0.0", complexity="O(1)",
         summary="Sets a time to live in seconds.",
         arguments="key@0 seconds:integer [condition(NX | XX | GT | LT)^7.0.0]",
-        propagated="PEXPIREAT key ms, or DEL key when the time has passed", handler="native:expire",
+        propagated="PEXPIREAT key ms, or UNLINK key when the time has passed", handler="native:expire",
     ),
     command(
         "EXPIREAT", -3, "write fast", "1 RW update",
         since="1.2.0", complexity="O(1)",
         summary="Sets the moment of expiry, in Unix seconds.",
         arguments="key@0 unix-time-seconds:unix-time [condition(NX | XX | GT | LT)^7.0.0]",
-        propagated="PEXPIREAT key ms, or DEL key when the time has passed", handler="native:expireat",
+        propagated="PEXPIREAT key ms, or UNLINK key when the time has passed", handler="native:expireat",
     ),
     command(
         "EXPIRETIME", 2, "readonly fast", "1 RO access",
@@ -140,14 +140,14 @@ COMMANDS = (
         since="2.6.0", complexity="O(1)",
         summary="Sets a time to live in milliseconds.",
         arguments="key@0 milliseconds:integer [condition(NX | XX | GT | LT)^7.0.0]",
-        propagated="PEXPIREAT key ms, or DEL key when the time has passed", handler="native:pexpire",
+        propagated="PEXPIREAT key ms, or UNLINK key when the time has passed", handler="native:pexpire",
     ),
     command(
         "PEXPIREAT", -3, "write fast", "1 RW update",
         since="2.6.0", complexity="O(1)",
         summary="Sets the moment of expiry, in Unix milliseconds.",
         arguments="key@0 unix-time-milliseconds:unix-time [condition(NX | XX | GT | LT)^7.0.0]",
-        propagated="PEXPIREAT key ms, or DEL key when the time has passed", handler="native:pexpireat",
+        propagated="PEXPIREAT key ms, or UNLINK key when the time has passed", handler="native:pexpireat",
     ),
     command(
         "PEXPIRETIME", 2, "readonly fast", "1 RO access",

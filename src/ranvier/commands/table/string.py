@@ -123,7 +123,7 @@ COMMANDS = (
         arguments="numkeys:integer data(key@0 value)... [condition(NX | XX)] [expiration(EX seconds:integer | "
                   "PX milliseconds:integer | EXAT unix-time-seconds:unix-time | "
                   "PXAT unix-time-milliseconds:unix-time | KEEPTTL)]",
-        propagated="MSETEX n key value... PXAT ms or KEEPTTL or neither", handler="native:msetex",
+        propagated="SET key value [PXAT ms or KEEPTTL] for each key", handler="native:msetex",
     ),
     command(
         "MSETNX", -3, "write denyoom", "1..-1/2 OW insert",
