@@ -24,7 +24,7 @@ def first_refusal(
 ) -> Refusal | None:
     """What `valkey-server - OPTIONS` refuses of a configuration on standard input; None if it takes everything."""
     content = text.encode() if isinstance(text, str) else text
-    words = ["-", *options] if content else list(options)
+    words = ["-", *options] if content or not options else list(options)
     ending = ["--hz", "none of yours"] if options else []
     if not options:
         content += b"\n" + SENTRY.encode() + b"\n"

@@ -20,15 +20,17 @@ VALUES = [
     *("1048575", "1048576", "2147483647", "2147483648", "-2147483649", "4294967296"),
     *("9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616"),
     *("1k", "1Kb", "3mB", "1g", "1b", "1t", "kb", "-1kb", "10%", "100%", "101%", "%", "5%%"),
-    *("a b", "x" * 300, "x" * 46, "+.5", "1 2", "1 2 3", "1 1 2 2", "900 1", "0 1", "1 -1", "1  2", "no one", "-2001 0 0"),
+    *("a b", "x" * 300, "x" * 46, "+.5", "1 2", "1 2 3", "1 1 2 2", "900 1", "0 1", "1 -1"),
+    *("1  2", "no one", "-2001 0 0", "-0"),
     *("normal 1 2 3", "normal 1mb 1kb 3 SLAVE 2 2 2", "pubsub 1 2", "master 1 2 3", "normal x 0 0", "normal 0 0 -1"),
     *("KEA", "AKEn", "Elsg", "g$lshzxetd", "knm", "nm", "notice", "DEBUG", "always", "allkeys-lfu", "local", "local3"),
-    *("nosave now", "now nosave nosave", "save nosave", "default force", "safe", "50 99.9", "0.5 100.0001", "50.1234567"),
+    *("nosave now", "now nosave nosave", "save nosave", "default force", "safe", "50 99.9"),
+    *("0.5 100.0001", "50.1234567"),
     *("127.0.0.1", "::1", "1.2.3", "host.name-1", "node_1", "{title}", "{title} {x}", "{", "\xff\xfe", "two\nlines"),
 ]  # fmt: skip
 
 # As a file takes them: without what a line cannot hold unquoted.
-FILE_VALUES = ["", "yes", "x", "0", "-1", "777", "1000", "8", "65536", "9223372036854775808", "local", "1kb", "auto", "user"]
+FILE_VALUES = ["", "yes", "x", "0", "-1", "777", "1000", "8", "65536", "9223372036854775808", "local"]
 
 
 def settable() -> list[str]:
@@ -83,8 +85,10 @@ def test_hidden_options_are_those_of_valkey(wire: Wire) -> None:
 @pytest.mark.parametrize(
     "patterns",
     [
-        ["hz"], ["HZ"], ["hz", "HZ"], ["HZ", "hz"], ["h?"], ["H?", "hz"], ["*z*"], ["[hx]z"], ["[^h]z", "t*out"], ["\\hz"],
-        ["nosuch"], ["debug-contex*"], ["slave-priority", "replica-priority"], ["*-priority"], ["max*", "*mem*"], ["[a-c]*d"],
+        ["hz"], ["HZ"], ["hz", "HZ"], ["HZ", "hz"], ["h?"], ["H?", "hz"], ["*z*"], ["[hx]z"], ["[^h]z", "t*out"],
+        ["\\hz"],
+        ["nosuch"], ["debug-contex*"], ["slave-priority", "replica-priority"], ["*-priority"], ["max*", "*mem*"],
+        ["[a-c]*d"],
         ["h[z"], ["h\\*", "*[!z"], ["client-output*"], ["***************************************z"], ["\xff*"],
     ],
 )  # fmt: skip
@@ -118,8 +122,10 @@ def test_config_set_answers_as_valkey(wire: Wire, name: str) -> None:
     [
         [("nosuch", "1")], [("hz", "11"), ("NoSuch", "1")], [("hz", "11"), ("hz", "12")], [("HZ", "11"), ("hz", "12")],
         [("hz", "11"), ("timeout", "bad")], [("hz", "bad"), ("timeout", "bad")], [("hz", "bad"), ("nosuch", "1")],
-        [("hz", "bad"), ("daemonize", "no")], [("daemonize", "no"), ("hz", "bad")], [("daemonize", "no"), ("nosuch", "1")],
-        [("nosuch", "1"), ("daemonize", "no")], [("hz", "bad"), ("hz", "12")], [("hz", "1"), ("hz", "2"), ("nosuch", "1")],
+        [("hz", "bad"), ("daemonize", "no")], [("daemonize", "no"), ("hz", "bad")],
+        [("daemonize", "no"), ("nosuch", "1")],
+        [("nosuch", "1"), ("daemonize", "no")], [("hz", "bad"), ("hz", "12")],
+        [("hz", "1"), ("hz", "2"), ("nosuch", "1")],
         [("dir", "/"), ("hz", "bad")], [("TIMEOUT", "bad")], [("a\r\nb", "1")], [("", "")], [("dbfilename", "x")],
         [("slave-priority", "7"), ("replica-priority", "8")], [("timeout", "3"), ("tcp-keepalive", "4"), ("hz", "600")],
         [("timeout", "0"), ("tcp-keepalive", "300"), ("hz", "10"), ("replica-priority", "100")],

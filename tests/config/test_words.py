@@ -1,4 +1,4 @@
-"""Splitting and quoting of configuration lines; Valkey's inline requests, which have the same rules, are the reference."""
+"""Splitting and quoting of configuration lines; the reference is Valkey, with its inline requests and its files."""
 
 import pytest
 from hypothesis import given

@@ -31,7 +31,7 @@ UNITS = {
     "g": 1000**3, "gb": 1024**3,
 }  # fmt: skip
 _STRICT_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_MEMORY = re.compile(r"(-?)([0-9]{0,20})([a-z]{0,2})", re.IGNORECASE)
+_MEMORY = re.compile(r"(-?)((?<!-)[0-9]{0,20}|[1-9][0-9]{0,19})([a-z]{0,2})", re.IGNORECASE)
 _OCTAL = re.compile(r"-?[0-7]{1,8}")
 _PERCENTILE = re.compile(r"[+-]?(inf|([0-9]{1,20}\.?[0-9]{0,40}|\.[0-9]{1,40})(e[+-]?[0-9]{1,2})?)", re.IGNORECASE)
 
