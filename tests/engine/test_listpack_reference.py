@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import valkey as valkey_client
 from anycrc import Model
-from harness.process import ServerProcess
 
+from harness.process import ServerProcess
 from ranvier.engine.list_handle import ListHandle, listpack_is_valid
 
 QUICKLIST_2 = 18
