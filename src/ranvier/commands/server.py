@@ -130,6 +130,9 @@ SET-ACTIVE-EXPIRE <0|1>
     Switch the cycle that deletes expired keys which nobody asks for.
 SLEEP <seconds>
     Stop everything for so long; fractions are allowed.
+TURNS
+    How many turns of the loop took how much processor time: the least number of
+    microseconds in powers of two, and the turns up to the next one.
 HELP
     Print this help."""
 
@@ -155,7 +158,7 @@ def _debug_object(client: Client, key: bytes) -> Reply:
 
 
 def debug(client: Client, args: list[bytes]) -> Reply:
-    """DEBUG SLEEP seconds | OBJECT key | SET-ACTIVE-EXPIRE 0|1 | HELP"""
+    """DEBUG SLEEP seconds | OBJECT key | SET-ACTIVE-EXPIRE 0|1 | TURNS | HELP"""
     match args[0].upper(), args[1:]:
         case b"SLEEP", [seconds]:
             client.server.sleep(max(0.0, _leading_number(seconds)))
@@ -163,6 +166,8 @@ def debug(client: Client, args: list[bytes]) -> Reply:
             return _debug_object(client, key)
         case b"SET-ACTIVE-EXPIRE", [active]:
             client.server.set_active_expire(_leading_number(active) != 0)
+        case b"TURNS", []:
+            return {b"%d" % lowest: turns for lowest, turns in client.server.engine.turn_histogram().items()}
         case b"HELP", []:
             return [Status(line) for line in _DEBUG_HELP.split("\n")]
         case _:

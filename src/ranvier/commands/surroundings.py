@@ -47,6 +47,9 @@ class Engine(Protocol):
     @property
     def databases(self) -> Sequence[Database]: ...
 
+    def turn_histogram(self) -> Mapping[int, int]:
+        """Least microseconds of processor time, in powers of two -> turns."""
+
 
 class Clock(Protocol):
     def wall_ms(self) -> int: ...

@@ -173,6 +173,10 @@ def listen_tcp(server: Server, bind: tuple[str, ...], port: int) -> list[Listene
     return listeners
 
 
+def _what(host: str, port: int) -> str:
+    return f"Could not create server TCP listening socket {host}:{port}"
+
+
 def _listen_at(server: Server, host: str, port: int, optional: bool) -> Listener | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     name = {"*": "0.0.0.0", "::*": "::"}.get(host, host)
@@ -181,7 +185,7 @@ def _listen_at(server: Server, host: str, port: int, optional: bool) -> Listener
     except OSError as error:
         if optional:
             return None
-        raise ListenError(port, f"Could not create server TCP listening socket {host}:{port}: {error.strerror}") from None
+        raise ListenError(port, f"{_what(host, port)}: {error.strerror}") from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -192,8 +196,7 @@ def _listen_at(server: Server, host: str, port: int, optional: bool) -> Listener
         sock.close()
         if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             return None
-        raise ListenError(port, f"Could not create server TCP listening socket {host}:{port}: bind: {error.strerror}") \
-            from None
+        raise ListenError(port, f"{_what(host, port)}: bind: {error.strerror}") from None
     return Listener(server, sock)
 
 
