@@ -1,5 +1,7 @@
 """CONFIG over the wire, against Valkey by the raw bytes where both know the answer."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.process import ServerProcess, StartServer, free_port
@@ -81,6 +83,18 @@ def test_addresses_change_at_the_same_port(start_server: StartServer) -> None:
         assert wire.call("CONFIG", "SET", "bind", "127.0.0.1 -192.0.2.1").raw == b"+OK\r\n"
     with server.connect() as wire:
         assert wire.call("CONFIG", "GET", "bind").items[1].text == b"127.0.0.1 -192.0.2.1"
+
+
+@pytest.mark.parametrize(("permission", "allowed"), [("no", False), ("local", True), ("yes", True)])
+def test_protected_options_are_for_whom_they_are_opened(
+    start_server: StartServer, permission: str, allowed: bool, tmp_path: Path
+) -> None:
+    server = start_server("--enable-protected-configs", permission)
+    with server.connect() as wire:
+        answer = wire.call("CONFIG", "SET", "dir", str(tmp_path))
+        directory = wire.call("CONFIG", "GET", "dir").items[1].text.decode()
+    assert answer.is_error != allowed
+    assert directory == (str(tmp_path) if allowed else server.directory.name)
 
 
 def test_the_client_sees_its_limits_at_once(start_server: StartServer) -> None:
