@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from harness.process import free_port
-from harness.programs import unavailable
 from harness.wire import Wire
 from ranvier import __version__
 from ranvier.cli import COMPATIBLE_VERSION, main
@@ -148,12 +147,13 @@ def test_files_that_cannot_be_had_stop_the_start(words: list[str], reason: str) 
     assert done.stderr.endswith(f"{reason}\n")
 
 
-def test_a_directory_that_may_not_be_written_to_stops_the_start(tmp_path: Path) -> None:
-    directory = tmp_path / "closed"
-    directory.mkdir(mode=0o500)
-    if os.access(directory, os.W_OK):
-        unavailable("this user may write everywhere")
-    assert run("--dir", str(directory)).stderr.endswith("Permission denied\n")
+def test_a_directory_that_may_not_be_written_to_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tests may run as root, whom no permission stops."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == str(tmp_path) and mode & os.W_OK))
+    assert main(["--dir", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith(f">>> 'dir \"{tmp_path}\"'\nPermission denied\n")
 
 
 def test_start_up_lines_are_those_that_tools_wait_for(started: list[Started]) -> None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.reference import first_refusal
@@ -166,6 +166,7 @@ WORDS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.lists(WORDS, max_size=5)), max_size=6))
 def test_any_file_is_taken_or_refused_by_a_configuration_error(lines: list[tuple[str, list[str]]]) -> None:
     text = "\n".join(" ".join([name, *words]) for name, words in lines)
