@@ -15,7 +15,15 @@ from ranvier.config import file
 from ranvier.config.options import Configuration
 from ranvier.errors import ConfigurationError, ListenError
 from ranvier.observe.log import NOTICE, WARNING, ServerLog
-from ranvier.process import SignalWatch, go_to_background, open_log, remove_pid_file, tell_systemd, write_pid_file
+from ranvier.process import (
+    SignalWatch,
+    fit_open_files,
+    go_to_background,
+    open_log,
+    remove_pid_file,
+    tell_systemd,
+    write_pid_file,
+)
 
 COMPATIBLE_VERSION = "7.2.4"
 USAGE = """\
@@ -84,9 +92,13 @@ def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
     if not configuration.port and not configuration.unixsocket:
         log.log(WARNING, "Configured to not listen anywhere, exiting.")
         return 1
-    server = Server(configuration, log=log)
     try:
+        fit_open_files(configuration, log)
+        server = Server(configuration, log=log)
         server.bind()
+    except ConfigurationError as refusal:
+        log.log(WARNING, f"{refusal.reason}, aborting.")
+        return 1
     except ListenError as error:
         log.log(WARNING, error.reason)
         log.log(WARNING, refusal_to_listen(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import threading
@@ -17,6 +18,7 @@ from typing import Protocol
 
 from ranvier.config.options import Configuration
 from ranvier.errors import ConfigurationError
+from ranvier.limits import RESERVED_DESCRIPTORS
 from ranvier.observe.log import NOTICE, WARNING, ServerLog
 
 DEFAULT_PID_FILE = "/var/run/ranvier.pid"  # what a background server writes if the configuration names none
@@ -56,6 +58,36 @@ def go_to_background() -> None:
         os.dup2(null, stream)
     if null > 2:
         os.close(null)
+
+
+def fit_open_files(configuration: Configuration, log: ServerLog) -> None:
+    """Raise this process's limit on open files to what `maxclients` needs, or lower `maxclients` to what it allows.
+
+    Raises ConfigurationError if not even one client would be allowed.
+    """
+    asked = configuration.maxclients
+    wanted = asked + RESERVED_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    except (OSError, ValueError):  # a system whose real limit lies below the one that it names
+        reachable = soft
+    if reachable <= RESERVED_DESCRIPTORS:
+        raise ConfigurationError(
+            f"This process may open {reachable} files (ulimit -n), and {RESERVED_DESCRIPTORS} are kept back: "
+            "that leaves no client"
+        )
+    if reachable < wanted:
+        fitting = reachable - RESERVED_DESCRIPTORS
+        configuration.set([("maxclients", str(fitting))])
+        log.log(
+            WARNING,
+            f"maxclients has been reduced from {asked} to {fitting}: this process may open {reachable} files "
+            f"(ulimit -n), {RESERVED_DESCRIPTORS} of which are kept back",
+        )
 
 
 def write_pid_file(configuration: Configuration, log: ServerLog) -> str | None:

@@ -78,9 +78,10 @@ def test_a_hook_that_refuses_puts_everything_back() -> None:
     assert caught.value.text == expected
     assert (configuration.hz, configuration.maxclients, configuration.timeout_seconds) == (10, 10000, 0)
     assert target.calls == [
-        ("apply_hz", 20, 50), ("apply_maxclients", 20, 50),
-        ("apply_hz", 10, 10000), ("apply_maxclients", 10, 10000),
-    ]  # fmt: skip
+        ("apply_hz", 20, 50),
+        ("apply_maxclients", 20, 50),
+        ("apply_hz", 10, 10000),
+    ]
 
 
 def test_a_refused_value_applies_nothing() -> None:

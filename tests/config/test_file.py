@@ -4,11 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from config.reference import first_refusal
 from ranvier.config.file import COMMAND_LINE, INCLUDE_DEPTH_MAX, STANDARD_INPUT, load, parse_arguments
 from ranvier.config.kinds import OutputLimit, SavePoint
+from ranvier.config.option_table import OPTION_BY_NAME
 from ranvier.config.options import Configuration
+from ranvier.config.words import decode, encode, quote
 from ranvier.errors import ConfigurationError
 
 # Every one is refused at some line by valkey-server, at the same text and for the same reason as here.
@@ -53,7 +57,7 @@ ARGUMENTS = [
 def read(text: str = "", *arguments: str) -> Configuration:
     """The configuration from standard input and options."""
     configuration = Configuration()
-    load(configuration, parse_arguments(["-", *arguments] if text else arguments), text.encode)
+    load(configuration, parse_arguments(["-", *arguments] if text else arguments), lambda: encode(text))
     return configuration
 
 
@@ -152,6 +156,26 @@ def test_files_that_include_each_other_end_with_an_error(tmp_path: Path) -> None
     path = tmp_path / "ring.conf"
     path.write_text(f"include {path}\n")
     assert str(INCLUDE_DEPTH_MAX) in refused(f"include {path}").reason
+
+
+NAMES = [*sorted(OPTION_BY_NAME), "include", "user", "rename-command", "loadmodule", "sentinel", "nosuch", "#", "-"]
+WORDS = st.one_of(
+    st.sampled_from(["", "yes", "no", "0", "1", "-1", "1gb", "10%", "normal", "/", "/tmp", "a/b", "*", "\\", "'", '"']),
+    st.text(max_size=8),
+    st.binary(max_size=8).map(decode).map(quote),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.lists(WORDS, max_size=5)), max_size=6))
+def test_any_file_is_taken_or_refused_by_a_configuration_error(lines: list[tuple[str, list[str]]]) -> None:
+    text = "\n".join(" ".join([name, *words]) for name, words in lines)
+    try:
+        configuration = read(text)
+    except ConfigurationError as error:
+        assert error.reason
+    else:
+        assert len(configuration.match(["*"])) > 200
 
 
 def test_bytes_that_are_not_utf_8_go_through() -> None:

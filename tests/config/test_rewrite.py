@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.reference import first_refusal
@@ -105,6 +105,7 @@ def test_a_line_that_no_server_would_take_is_replaced() -> None:
     assert rewrite_text('hz "20\n', configuration) == f'hz "20\n\n{MARKER}\nhz 20\n'
 
 
+@settings(deadline=None)
 @given(st.permutations(sorted(CHANGES)), st.integers(0, len(CHANGES)), st.sampled_from(["", FILE, "hz 11\nhz 12"]))
 def test_a_rewritten_file_gives_the_same_values_and_is_final(names: list[str], count: int, text: str) -> None:
     configuration = from_text(text)

@@ -1,7 +1,7 @@
 """Splitting and quoting of configuration lines; the reference is Valkey, with its inline requests and its files."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.reference import first_refusal
@@ -38,6 +38,7 @@ def test_unbalanced_quotes_give_no_words(line: str) -> None:
     assert split(line) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20), max_size=6))
 def test_quoted_words_come_back(words: list[bytes]) -> None:
     line = " ".join(quote(decode(word)) for word in words)
@@ -46,12 +47,14 @@ def test_quoted_words_come_back(words: list[bytes]) -> None:
     assert [encode(word) for word in split(line) or []] == words
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab \t\"'\\xn4f1", max_size=16))
 def test_any_line_is_split_or_refused(line: str) -> None:
     words = split(line)
     assert words is None or all(isinstance(word, str) for word in words)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="ab \t\"'\\xn4f1", max_size=16), max_size=40))
 def test_lines_are_split_as_valkey_splits_inline_requests(valkey: ServerProcess, lines: list[str]) -> None:
     """COMMAND GETKEYS EVAL gives back every word that follows the count, so the reply shows the words themselves."""

@@ -25,6 +25,8 @@ HELP = (
     "    Print this help.",
 )
 
+LOCAL_ADDRESSES = ("127.", "[::1]")  # of peers whom `enable-protected-configs local` trusts
+
 
 class Settings(Protocol):
     """What the handlers need of the configuration (`ranvier.config.options.Configuration`)."""
@@ -49,6 +51,12 @@ class Caller(Protocol):
     """What the handlers need of the client."""
 
     @property
+    def address(self) -> str: ...
+
+    @property
+    def unix_socket(self) -> bool: ...
+
+    @property
     def server(self) -> Owner: ...
 
 
@@ -65,7 +73,7 @@ def config_set(client: Caller, args: list[bytes]) -> Status:
     words = [_text(argument) for argument in args]
     pairs = list(zip(words[::2], words[1::2], strict=True))
     server = client.server
-    server.configuration.set(pairs, server, getattr(client, "is_local", False))
+    server.configuration.set(pairs, server, local=client.unix_socket or client.address.startswith(LOCAL_ADDRESSES))
     return Status("OK")
 
 

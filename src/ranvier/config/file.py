@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ranvier.config.kinds import NUL_IN_PATH
 from ranvier.config.options import BAD_DIRECTIVE, Configuration
 from ranvier.config.words import SPACES, decode, quote, split
 from ranvier.errors import ConfigurationError
@@ -117,3 +118,5 @@ def _read(path: str) -> str:
             return decode(file.read())
     except OSError as error:
         raise ConfigurationError(f"can't open config file '{path}': {error.strerror}") from None
+    except ValueError:  # what open() says of a NUL byte
+        raise ConfigurationError(f"can't open config file '{path}': {NUL_IN_PATH}") from None

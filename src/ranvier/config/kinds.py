@@ -23,6 +23,7 @@ PORT_MAX = 65535
 
 BIND_ADDRESSES_MAX = 16
 OOM_SCORE_MAX = 2000
+NUL_IN_PATH = "a path cannot hold a NUL byte"
 
 UNITS = {
     "": 1, "b": 1,
@@ -256,6 +257,28 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class FileName:
+    """A name within a directory: the option's own `name` and `what` it is (filename, dirname) stand in the refusals."""
+
+    name: str
+    what: str = "filename"
+    many: bool = False
+
+    def parse(self, words: Sequence[str], current: Value) -> Value:
+        if not words[0]:
+            raise BadValue(f"{self.name} can't be empty")
+        if "/" in words[0] or "\0" in words[0]:
+            raise BadValue(f"{self.name} can't be a path, just a {self.what}")
+        return words[0]
+
+    def show(self, value: Value) -> str:
+        return str(value)
+
+    def directive(self, value: Value) -> str:
+        return quote(str(value))
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """An existing directory that may be written to, kept absolute; relative to the one before it."""
 
@@ -264,6 +287,8 @@ class Directory:
     def parse(self, words: Sequence[str], current: Value) -> Value:
         if not words[0]:
             raise BadValue("dir can't be empty")
+        if "\0" in words[0]:
+            raise BadValue(NUL_IN_PATH)
         path = os.path.abspath(os.path.join(str(current), words[0]))
         if not os.path.isdir(path):
             raise BadValue(os.strerror(errno.ENOTDIR if os.path.exists(path) else errno.ENOENT))

@@ -13,8 +13,9 @@ class Option:
 
     `mutable`: CONFIG SET may change it. `protected`: only as `enable-protected-configs` allows. `hidden`: CONFIG
     GET shows it by its exact name only. `used`: Ranvier acts upon it. `apply`: the hook of `ApplyTarget` that is
-    called after a change. `obeyed`: the text of a value that Ranvier obeys although the option is not used yet
-    (`appendonly no`). `aliases`: other names, of equal standing.
+    called after a change. `refusal`: what a peer is told when that hook refuses, instead of the hook's own reason.
+    `obeyed`: the text of a value that Ranvier obeys although the option is not used yet (`appendonly no`).
+    `aliases`: other names, of equal standing.
     """
 
     name: str
@@ -25,5 +26,6 @@ class Option:
     hidden: bool = False
     used: bool = False
     apply: str | None = None
+    refusal: str | None = None
     obeyed: str | None = None
     aliases: tuple[str, ...] = ()

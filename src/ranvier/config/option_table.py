@@ -16,6 +16,7 @@ from ranvier.config.kinds import (
     INT_MIN,
     LONG_MAX,
     LONG_MIN,
+    NUL_IN_PATH,
     PORT_MAX,
     UINT_MAX,
     ULONG_MAX,
@@ -25,6 +26,7 @@ from ranvier.config.kinds import (
     Directory,
     Enumeration,
     EventClasses,
+    FileName,
     Integer,
     Memory,
     Octal,
@@ -43,6 +45,8 @@ from ranvier.config.option import Option
 
 YES_NO = YesNo()
 TEXT = Text()
+PATH = Text(r"[^\x00]*", NUL_IN_PATH)
+CLUSTER_FILE = Text(".+", "cluster-config-file can't be empty")
 OCTAL = Octal()
 LOCAL_CHOICE = Enumeration("no", "yes", "local")
 LOG_LEVEL = Enumeration("debug", "verbose", "notice", "warning", "nothing")
@@ -81,14 +85,9 @@ CLIENT_OUTPUT_LIMITS = OutputLimits(
 )
 
 
-def not_empty(name: str) -> Text:
-    """Any text but the empty one."""
-    return Text(".+", f"{name} can't be empty")
-
-
 OPTIONS: tuple[Option, ...] = (
     Option("acl-pubsub-default", Enumeration("allchannels", "resetchannels"), "resetchannels"),
-    Option("aclfile", TEXT, "", mutable=False),
+    Option("aclfile", PATH, "", mutable=False),
     Option("acllog-max-len", Integer(0, LONG_MAX), 128),
     Option("active-defrag-cycle-max", Integer(1, 99), 25),
     Option("active-defrag-cycle-min", Integer(1, 99), 1),
@@ -107,15 +106,22 @@ OPTIONS: tuple[Option, ...] = (
     Option("aof-rewrite-incremental-fsync", YES_NO, True),
     Option("aof-timestamp-enabled", YES_NO, False),
     Option("aof-use-rdb-preamble", YES_NO, True),
-    Option("appenddirname", not_empty("appenddirname"), "appendonlydir", mutable=False),
-    Option("appendfilename", not_empty("appendfilename"), "appendonly.aof", mutable=False),
+    Option("appenddirname", FileName("appenddirname", "dirname"), "appendonlydir", mutable=False),
+    Option("appendfilename", FileName("appendfilename"), "appendonly.aof", mutable=False),
     Option("appendfsync", Enumeration("everysec", "always", "no"), "everysec"),
     Option("appendonly", YES_NO, False, obeyed="no"),
     Option("auto-aof-rewrite-min-size", Memory(0, LONG_MAX), 67108864),
     Option("auto-aof-rewrite-percentage", Integer(0, INT_MAX), 100),
     Option("availability-zone", TEXT, "", used=True),
     Option("bgsave-cpulist", TEXT, "", mutable=False, aliases=("bgsave_cpulist",)),
-    Option("bind", Addresses(), ("*", "-::*"), used=True, apply="apply_listeners"),
+    Option(
+        "bind",
+        Addresses(),
+        ("*", "-::*"),
+        used=True,
+        apply="apply_listeners",
+        refusal="Failed to bind to specified addresses.",
+    ),
     Option("bind-source-addr", TEXT, ""),
     Option("bio-cpulist", TEXT, "", mutable=False, aliases=("bio_cpulist",)),
     Option("busy-reply-threshold", Integer(0, LONG_MAX), 5000, aliases=("lua-time-limit",)),
@@ -141,7 +147,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("cluster-announce-port", Integer(0, PORT_MAX), 0),
     Option("cluster-announce-tls-port", Integer(0, PORT_MAX), 0),
     Option("cluster-blacklist-ttl", Integer(LONG_MIN, LONG_MAX), 60),
-    Option("cluster-config-file", not_empty("cluster-config-file"), "nodes.conf", mutable=False),
+    Option("cluster-config-file", CLUSTER_FILE, "nodes.conf", mutable=False),
     Option("cluster-config-save-behavior", Enumeration("sync", "best-effort"), "sync"),
     Option("cluster-databases", Integer(1, INT_MAX), 1, mutable=False),
     Option("cluster-enabled", YES_NO, False, mutable=False, obeyed="no"),
@@ -182,7 +188,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("crash-memcheck-enabled", YES_NO, True),
     Option("daemonize", YES_NO, False, mutable=False, used=True),
     Option("databases", Integer(1, INT_MAX), 16, mutable=False, used=True),
-    Option("dbfilename", not_empty("dbfilename"), "dump.rdb", protected=True),
+    Option("dbfilename", FileName("dbfilename"), "dump.rdb", protected=True),
     Option("debug-context", TEXT, "", hidden=True),
     Option("dir", Directory(), "", protected=True, used=True, apply="apply_directory"),
     Option("disable-thp", YES_NO, True, mutable=False),
@@ -229,7 +235,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("locale-collate", TEXT, ""),
     Option("log-format", Enumeration("legacy", "logfmt", "json"), "legacy"),
     Option("log-timestamp-format", Enumeration("legacy", "iso8601", "milliseconds"), "legacy"),
-    Option("logfile", TEXT, "", mutable=False, used=True),
+    Option("logfile", PATH, "", mutable=False, used=True),
     Option("loglevel", LOG_LEVEL, "notice", used=True, apply="apply_log"),
     Option("lua-enable-deprecated-api", YES_NO, False, protected=True, hidden=True),
     Option("lua-enable-insecure-api", YES_NO, False, protected=True, hidden=True),
@@ -251,8 +257,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("notify-keyspace-events", EventClasses(), ""),
     Option("oom-score-adj", Enumeration("no", "yes", "relative", "absolute"), "no"),
     Option("oom-score-adj-values", OomScores(), ("0", "200", "800")),
-    Option("pidfile", TEXT, "", mutable=False, used=True),
-    Option("port", Integer(0, PORT_MAX), 6379, used=True, apply="apply_listeners"),
+    Option("pidfile", PATH, "", mutable=False, used=True),
+    Option(
+        "port",
+        Integer(0, PORT_MAX),
+        6379,
+        used=True,
+        apply="apply_listeners",
+        refusal="Unable to listen on this port. Check server logs.",
+    ),
     Option("prefetch-batch-max-size", Integer(0, 128), 16),
     Option("primaryauth", TEXT, "", aliases=("masterauth",)),
     Option("primaryuser", TEXT, "", aliases=("masteruser",)),
@@ -336,7 +349,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("tls-session-cache-timeout", Integer(0, INT_MAX), 300),
     Option("tls-session-caching", YES_NO, True),
     Option("tracking-table-max-keys", Integer(0, LONG_MAX), 1000000),
-    Option("unixsocket", TEXT, "", mutable=False, used=True),
+    Option("unixsocket", PATH, "", mutable=False, used=True),
     Option("unixsocketgroup", TEXT, "", mutable=False),
     Option("unixsocketperm", OCTAL, 0, mutable=False, used=True),
     Option("use-exit-on-panic", YES_NO, False, hidden=True),

@@ -31,8 +31,8 @@ ValueT = TypeVar("ValueT")
 class ApplyTarget(Protocol):
     """What a server does when options change. Each hook reads the new values from the configuration.
 
-    A hook that cannot follow raises ConfigurationError(reason): the old values are put back and the hook is called
-    again.
+    A hook that cannot follow raises ConfigurationError(reason) and leaves everything as it was: the old values are put
+    back, and the hooks that went before it are called again.
     """
 
     def apply_client_limits(self) -> None:
@@ -281,14 +281,14 @@ class Configuration:
             hook = option.apply
             if hook is None or hook in called or before[option.name] == self._values[option.name]:
                 continue
-            called.append(hook)
             try:
                 getattr(target, hook)()
             except ConfigurationError as refusal:
                 self._values = before
                 for done in called:
                     getattr(target, done)()
-                raise _refused(name, refusal.reason) from refusal
+                raise _refused(name, option.refusal or refusal.reason) from refusal
+            called.append(hook)
 
     def _show(self, option: Option) -> str:
         return self.dir if option.name == "dir" else option.kind.show(self._values[option.name])
