@@ -134,9 +134,13 @@ CASES = [
         ("empty argument", b'ECHO ""\r\n'),
         ("empty single", b"ECHO ''\r\n"),
         ("many spaces", b"  ECHO \t  a  \r\n"),
-        ("other white space", b"ECHO\x0ba\x0c\r\n"),
+        ("vertical tab is no space", b"ECHO a\x0bb\r\n"),
+        ("form feed is no space", b"ECHO a\x0cb\r\n"),
+        ("CR is a space", b"ECHO a \r\r\n"),
         ("hexadecimal cut", rb'ECHO "\x4"' + b"\r\n"),
-        ("high bytes", b"ECHO \xc3\xbc\xff\r\n"),
+        ("high bytes", b"ECHO \xc3\xbc\xfe\r\n"),         # Valkey 9.1 drops 0xff bytes; Ranvier does not
+        ("two backslashes in single quotes", rb"ECHO 'a\\'" + b"\r\n"),
+        ("other escapes in single quotes", rb"ECHO 'a\x41\n\''" + b"\r\n"),
         ("empty command", b'""\r\n'),
         ("backslash outside quotes", b"ECHO a\\n\r\n"),
         ("comment sign", b"# PING\r\n"),
@@ -148,7 +152,6 @@ CASES = [
     *_answers(
         "a3_20",
         ("CRLF in the name", bulk(b"fo\r\no", b"a\r\nb")),
-        ("NUL in the name", bulk(b"fo\x00o", b"\x00")),
         ("high bytes in the name", bulk(b"\xff\xfe")),
         ("CRLF in a subcommand", bulk(b"CLIENT", b"a\r\nb")),
         ("long name", bulk(b"n" * 300)),

@@ -6,15 +6,17 @@ from differential import delivered
 from harness.process import ServerProcess
 from harness.wire import Reply
 
-# Fields of COMMAND DOCS whose words are each project's own: only their presence is compared.
-OWN_WORDS = {b"summary", b"complexity", b"history"}
+# Explanations, which are each project's own words: they are left out wherever they stand.
+OWN_WORDS = {b"summary", b"complexity", b"history", b"notes"}
 CONTAINERS = sorted({name.split("|")[0] for name in delivered.delivered_commands() if "|" in name})
 
 
 def canonical(reply: Reply) -> object:
-    """The reply with flags and categories (sets in RESP3, arrays in RESP2) in one order."""
+    """The reply without explanations, and with flags and categories (arrays in RESP2) in one order."""
     if isinstance(reply.value, tuple):
-        items = [canonical(item) for item in reply.value]
+        explained = {index for index, item in enumerate(reply.value) if item.kind == b"$" and item.value in OWN_WORDS}
+        explained |= {index + 1 for index in explained}
+        items = [canonical(item) for index, item in enumerate(reply.value) if index not in explained]
         if reply.items and all(item.kind == b"+" for item in reply.items):
             items.sort(key=repr)
         return (reply.kind, items)

@@ -87,6 +87,18 @@ class ServerProcess:
                 continue                        # closed while we looked
         return found
 
+    def lowest_free_descriptor(self) -> int:
+        """The number that the next opened file would get."""
+        used = {int(name) for name in os.listdir(f"/proc/{self.pid}/fd")}
+        return next(number for number in range(len(used) + 1) if number not in used)
+
+    def connection_count(self) -> int:
+        """Connections on the server's port that a process still holds, in whatever state, by the kernel's account."""
+        listening, closed_by_owner = "0A", "0"
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        ours = [row for row in rows if row[1].endswith(f":{self.port:04X}")]
+        return sum(row[3] != listening and row[9] != closed_by_owner for row in ours)
+
     def thread_count(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/task"))
 

@@ -78,7 +78,7 @@ def test_a1_05_exhausted_descriptors_neither_spin_nor_kill(start_server: StartSe
     with server.connect() as inside:
         inside.call("PING")
         soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (len(server.descriptors()), hard))
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (server.lowest_free_descriptor(), hard))
         waiting = [server.connect(30) for _ in range(5)]
         for wire in waiting:
             wire.send(b"PING\r\n")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.process import ServerProcess
+from harness.process import ServerProcess, parse_info
 from harness.waiting import eventually
 from harness.wire import Wire, encode_command
 
@@ -102,15 +102,18 @@ def measured(server_kind: str) -> Iterator[ServerProcess]:
     server.discard()
 
 
-def one_client_left(server: ServerProcess) -> bool:
-    return server.info("clients")["connected_clients"] == "2"
+def all_are_gone(server: ServerProcess, other: Wire) -> bool:
+    """Only `other` is connected, by the server's account and by the kernel's."""
+    connected = parse_info(other.call("INFO", "clients").text)["connected_clients"]
+    return connected == "1" and server.connection_count() == 1
 
 
-def measure(server: ServerProcess) -> dict[str, int]:
+def measure(server: ServerProcess, other: Wire) -> dict[str, int]:
+    eventually(lambda: all_are_gone(server, other), "all clients are gone")
     return {
         "descriptors": len(server.descriptors()),
         "threads": server.thread_count(),
-        "used memory": int(server.info("memory")["used_memory"]),
+        "used memory": int(parse_info(other.call("INFO", "memory").text)["used_memory"]),
         "resident": server.resident_bytes(),
     }
 
@@ -131,8 +134,7 @@ def test_a8_a_thousand_rounds_leave_nothing(way: str, measured: ServerProcess) -
             for _ in range(rounds):
                 with measured.connect() as wire:
                     WAYS[way](wire, other)
-            eventually(lambda: one_client_left(measured), "all clients are gone")
-            figures.append(measure(measured))
+            figures.append(measure(measured, other))
     assert_nothing_left(*figures)
 
 
@@ -155,6 +157,5 @@ def test_a8_a_thousand_idle_clients_that_time_out_leave_nothing(measured: Server
             other.call("CONFIG", "SET", "timeout", "1")
             eventually(lambda left=wires: closed_while_idle(left, other), "idle clients are closed")  # type: ignore[misc]
             other.call("CONFIG", "SET", "timeout", "0")
-            eventually(lambda: one_client_left(measured), "all clients are gone")
-            figures.append(measure(measured))
+            figures.append(measure(measured, other))
     assert_nothing_left(*figures)
