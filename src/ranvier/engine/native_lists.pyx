@@ -6,6 +6,7 @@ replied straight from the list into the output buffer; a large one is referenced
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memcpy
 
 from ranvier.engine.core cimport Arg, Call, Client
 from ranvier.engine.dispatch cimport propagate_as, propagates
@@ -18,7 +19,8 @@ from ranvier.engine.memory cimport Blob, blob_data
 from ranvier.engine.native cimport arg_is, integer_argument, reply_syntax_error, reply_wrong_arity
 from ranvier.engine.native_list_edits cimport list_edit_handler
 from ranvier.engine.native_list_moves cimport list_move_handler
-from ranvier.engine.number cimport parse_integer
+from ranvier.engine.number cimport parse_integer, print_integer
+from ranvier.engine.output cimport output_commit, output_room
 from ranvier.engine.packed cimport (
     Cursor, List, cursor_blob, cursor_read, cursor_step, list_delete_range, list_drop, list_has_shrunk,
     list_is_large, list_length, list_push, list_push_blob, list_replace, list_seek, list_will_grow,
@@ -28,6 +30,9 @@ from ranvier.engine.reply cimport (
     reply_array, reply_blob, reply_bulk, reply_bulk_integer, reply_error, reply_integer, reply_null, reply_null_array,
     reply_ok,
 )
+
+cdef enum:
+    SHORT_BYTES = 3900           # as reply.COPIED_BYTES: output_room gives at most 4096 bytes
 
 
 cdef native_t list_handler(str name) except? NULL:
@@ -77,21 +82,60 @@ cdef inline void reply_cursor(Client *client, const Cursor *cursor) noexcept nog
     reply_element(client, &element)
 
 
+# The header of the last short string replied: lists tend to hold elements of one length.
+cdef struct Header:
+    size_t length                # of the string it announces
+    size_t size
+    char[8] text
+
+
+cdef inline void reply_short(Client *client, Header *header, const char *data, size_t length) noexcept nogil:
+    """As reply_bulk, below SHORT_BYTES."""
+    cdef char *target = output_room(client, length + 32)
+    if header.length != length:
+        header.length = length
+        header.text[0] = c'$'
+        header.size = 1 + print_integer(header.text + 1, <int64_t>length)
+        header.text[header.size] = c'\r'
+        header.text[header.size + 1] = c'\n'
+        header.size += 2
+    memcpy(target, header.text, sizeof(header.text))
+    memcpy(target + header.size, data, length)
+    target[header.size + length] = c'\r'
+    target[header.size + length + 1] = c'\n'
+    output_commit(client, header.size + length + 2)
+
+
+cdef void reply_pack(Client *client, const uint8_t **element, int64_t *count) noexcept nogil:
+    """Elements of one listpack, from `element` on, until `count` is 0 or the listpack ends; both move on."""
+    cdef const uint8_t *p = element[0]
+    cdef int64_t left = count[0]
+    cdef Element found
+    cdef Header header
+    header.length = <size_t>-1
+    header.size = 0
+    while left and p[0] != LISTPACK_END:
+        element_read(p, &found)
+        if found.data != NULL and found.length < SHORT_BYTES:
+            reply_short(client, &header, found.data, found.length)
+        else:
+            reply_element(client, &found)
+        p += element_size(p)
+        left -= 1
+    element[0] = p
+    count[0] = left
+
+
 cdef void reply_forward(Client *client, Cursor *cursor, int64_t count) noexcept nogil:
     """`count` elements from the cursor on; they are known to be there."""
     cdef ListNode *node = cursor.node
     cdef const uint8_t *p = cursor.element
-    cdef Element element
     while True:
         if node != NULL and node.pack == NULL:
             reply_blob(client, node.blob, blob_data(node.blob), node.blob.size)
             count -= 1
         else:
-            while count and p[0] != LISTPACK_END:
-                element_read(p, &element)
-                reply_element(client, &element)
-                p += element_size(p)
-                count -= 1
+            reply_pack(client, &p, &count)
         if count == 0:
             return
         node = node.next
