@@ -1,5 +1,7 @@
 """List commands over a socket: requests as text, replies as the exact bytes."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from harness.process import ServerProcess
@@ -23,9 +25,13 @@ def array(*values: bytes) -> bytes:
 
 
 @pytest.fixture(params=[2, 3])
-def wire(request: pytest.FixtureRequest, server: ServerProcess):
-    with server.connect(protocol=request.param) as connection:
-        connection.protocol = request.param
+def protocol(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def wire(server: ServerProcess, protocol: int) -> Iterator[Wire]:
+    with server.connect(protocol=protocol) as connection:
         connection.call("FLUSHALL")
         connection.call("SET", "text", "x")
         yield connection
@@ -73,8 +79,8 @@ def test_another_type_is_refused(wire: Wire, line: str) -> None:
     assert ask(wire, "GET text") == bulk(b"x")
 
 
-def test_pop(wire: Wire) -> None:
-    null, null_array = NULL[wire.protocol], NULL_ARRAY[wire.protocol]
+def test_pop(wire: Wire, protocol: int) -> None:
+    null, null_array = NULL[protocol], NULL_ARRAY[protocol]
     assert ask(wire, "LPOP list") == ask(wire, "RPOP list") == null
     assert ask(wire, "LPOP list 0") == ask(wire, "RPOP list 1") == null_array
     for count in ("-1", "x", "9223372036854775808"):
@@ -104,8 +110,8 @@ def test_range(wire: Wire) -> None:
             assert ask(wire, f"LRANGE list {start} {stop}") == array(*values[first : max(0, last + 1)])
 
 
-def test_index(wire: Wire) -> None:
-    assert ask(wire, "LINDEX absent a") == NULL[wire.protocol]
+def test_index(wire: Wire, protocol: int) -> None:
+    assert ask(wire, "LINDEX absent a") == NULL[protocol]
     fill(wire, b"a", b"17", b"c")
     assert ask(wire, "LINDEX list x") == NOT_INTEGER
     assert [wire.call("LINDEX", "list", index).value for index in (0, 1, 2, 3, -1, -3, -4, MINIMUM)] == [
@@ -166,9 +172,9 @@ def test_trim(wire: Wire) -> None:
         assert content(wire) == values[first : max(0, last + 1)]
 
 
-def test_position_options(wire: Wire) -> None:
+def test_position_options(wire: Wire, protocol: int) -> None:
     fill(wire, *b"a b c 1 2 3 c c".split())
-    null = NULL[wire.protocol]
+    null = NULL[protocol]
     for options, expected in {
         "c": b":2\r\n", "3": b":5\r\n", "x": null, "c RANK 2": b":6\r\n", "c RANK -1": b":7\r\n", "c RANK 4": null,
         "c COUNT 0": b"*3\r\n:2\r\n:6\r\n:7\r\n", "c COUNT 1": b"*1\r\n:2\r\n", "x COUNT 0": b"*0\r\n",
@@ -188,8 +194,8 @@ def test_position_options(wire: Wire) -> None:
     assert ask(wire, "LPOS absent c COUNT 1") == b"*0\r\n"
 
 
-def test_move(wire: Wire) -> None:
-    null = NULL[wire.protocol]
+def test_move(wire: Wire, protocol: int) -> None:
+    null = NULL[protocol]
     assert ask(wire, "RPOPLPUSH absent text") == ask(wire, "LMOVE absent text LEFT LEFT") == null
     fill(wire, b"1", b"2", b"3")
     assert ask(wire, "LMOVE list other UP LEFT") == ask(wire, "LMOVE list other LEFT DOWN") == SYNTAX
@@ -206,8 +212,8 @@ def test_move(wire: Wire) -> None:
     assert content(wire, b"other") == [b"2", b"1", b"3"]
 
 
-def test_pop_from_the_first_of_several(wire: Wire) -> None:
-    assert ask(wire, "LMPOP 2 absent list LEFT") == NULL_ARRAY[wire.protocol]
+def test_pop_from_the_first_of_several(wire: Wire, protocol: int) -> None:
+    assert ask(wire, "LMPOP 2 absent list LEFT") == NULL_ARRAY[protocol]
     fill(wire, b"1", b"2", b"3", b"4", b"5")
     for line, expected in {
         "LMPOP 0 list LEFT": b"-ERR numkeys should be greater than 0\r\n",
