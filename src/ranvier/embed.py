@@ -13,6 +13,7 @@ from ranvier.clock import Clock
 from ranvier.config.options import Configuration
 from ranvier.errors import ListenError
 from ranvier.observe.log import ServerLog
+from ranvier.process import fit_open_files
 from ranvier.server.server import Server as CoreServer
 
 HOST = "127.0.0.1"
@@ -39,7 +40,9 @@ class Server:
         """Listen and serve in a thread of its own; returns when connections are accepted."""
         if self._thread is not None:
             raise RuntimeError("the server runs already")
-        server = CoreServer(self._configuration, ServerLog(level=self._configuration.loglevel), self._clock)
+        log = ServerLog(level=self._configuration.loglevel)
+        fit_open_files(self._configuration, log)
+        server = CoreServer(self._configuration, log, self._clock)
         try:
             server.bind(any_port=self._any_port)
         except ListenError:

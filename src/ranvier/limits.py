@@ -36,10 +36,13 @@ RESERVED_DESCRIPTORS = 32  # left for files and listeners when maxclients is fit
 
 # Work per turn -------------------------------------------------------------------------------------------------------
 EVENTS_PER_POLL = 1024
-EXPIRE_BUCKETS_PER_SLICE = 64  # home buckets of the expiry index looked at before the clock is read again
+EXPIRE_BUCKETS_PER_SLICE = 16  # home buckets of the expiry index looked at before the clock is read again
 EXPIRE_MICROSECONDS_PER_TURN = 1000
 FREED_ITEMS_PER_SLICE = 256
 FREE_MICROSECONDS_PER_TURN = 1000
+TRIM_BYTES = 2 * 1024**2  # freed since the last peak: give the allocator's free memory back to the system
+TRIM_MAXIMUM_BYTES = 16 * 1024**2  # ... but not of more than this: it costs half a millisecond a megabyte, in one go
+TRIM_PAUSE_MILLISECONDS = 2000
 
 # Observing -----------------------------------------------------------------------------------------------------------
 SLOWLOG_ARGUMENTS = 32  # kept of a slow command, the last of them saying how many were left out

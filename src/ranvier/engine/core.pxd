@@ -286,6 +286,7 @@ cdef struct Core:
     Client *last
     size_t client_count
     Client *pending_writes       # have bytes to send
+    size_t pending_write_count
     Client *waiting              # stalled clients that may go on, and unblocked ones
     Client *closed               # torn down, memory to be freed in the free step
     Block *free_blocks

@@ -27,7 +27,7 @@ from ranvier.engine.memory cimport (
 )
 from ranvier.engine.packed cimport packed_copy, packed_free, packed_free_effort, packed_free_slice, packed_memory_usage
 from ranvier.engine.table cimport (
-    hash_bytes, table_clear, table_find, table_init, table_insert, table_pop, table_random, table_remove, table_scan,
+    hash_bytes, table_clear, table_find, table_init, table_insert, table_pop, table_random, table_remove, table_visit,
 )
 
 cdef enum:
@@ -303,28 +303,31 @@ cdef void collect_expired(void *context, void *item) noexcept nogil:
 
 
 cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *seen) noexcept:
+    # From the last home bucket down, the order in which a shrinking table gives buckets up: what is merged is empty
+    # already, where any other order would crowd the keys that are left into few long chains.
     cdef ExpiredBatch batch
     cdef Entry *entry
     cdef size_t expired = 0
-    cdef size_t i
-    cdef uint64_t next_cursor
+    cdef size_t i, index
     cdef int64_t average_ms
     memset(&batch, 0, sizeof(ExpiredBatch))
     batch.wall_ms = database.keyspace.wall_ms
     while buckets > 0 and database.expires.count != 0:
         buckets -= 1
         batch.count = 0
-        next_cursor = table_scan(&database.expires, database.expire_cursor, &collect_expired, &batch)
+        index = database.expire_cursor
+        if index >= database.expires.buckets:
+            index = database.expires.buckets - 1
+        table_visit(&database.expires, index, &collect_expired, &batch)
         if database.keyspace.expires_are_deletes:
             for i in range(batch.count):
                 entry = batch.entries[i]
                 expire_entry(database, database_hash(database, entry_key(entry), entry_key_length(entry)), entry)
             expired += batch.count
-            # Deleting in the order of the hash crowds what is left into few buckets (some sqrt(2n) of n keys at most).
             if batch.count == EXPIRED_PER_STEP:
                 continue
-        database.expire_cursor = next_cursor
-        if database.expire_cursor == 0:
+        database.expire_cursor = index - 1       # behind 0: the largest number, which means the last bucket
+        if index == 0:
             break
     if batch.living:
         average_ms = batch.ttl_sum_ms // <int64_t>batch.living

@@ -33,6 +33,7 @@ from ranvier.engine.core cimport (
 from ranvier.engine.database cimport Database, database_expire_slice, database_free, database_new, free_garbage
 from ranvier.engine.dispatch cimport CommandTable
 from ranvier.engine.handles cimport DatabaseHandle, database_handle
+from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
 from ranvier.engine.natives cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
@@ -65,6 +66,7 @@ cdef extern from "<time.h>" nogil:
 
 cdef enum:
     EVENTS = 1024                # limits.EVENTS_PER_POLL
+    WRITES_UNDER_LOCK = 128
     HISTOGRAM_BUCKETS = 32       # powers of two, microseconds
 
 
@@ -114,6 +116,7 @@ cdef class Engine:
         cdef int i
         self.core.poller = -1
         self._wake_read = self._wake_write = -1
+        ranvier_tune_allocator()
         memset(&self.core, 0, sizeof(Core))
         self.hooks = hooks
         self.clock = clock
@@ -300,6 +303,7 @@ cdef class Engine:
     def run(self, before_sleep: object) -> None:
         """Turn until `stop`; `before_sleep(engine)` does the second half of each turn, in its written order."""
         self.stopped = False
+        self.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID)
         while not self.stopped:
             self.receive()
             self.execute()
@@ -420,10 +424,15 @@ cdef class Engine:
             free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
 
     def write_replies(self) -> None:
-        """Send to every client that is owed something, or whose socket takes more again."""
-        if self.core.pending_writes != NULL:
+        """Send to every client that is owed something, or whose socket takes more again.
+
+        A few sends take less time than getting the interpreter's lock back from a busy thread would.
+        """
+        if self.core.pending_write_count > WRITES_UNDER_LOCK:
             with nogil:
                 write_clients(&self.core)
+        elif self.core.pending_writes != NULL:
+            write_clients(&self.core)
 
     def free_closed(self) -> None:
         """Tear down the clients that are closing and let go of those that are closed."""
@@ -451,6 +460,11 @@ cdef class Engine:
             bucket += 1
         self.turns[bucket] += 1
         self.core.statistics.turns += 1
+
+    def trim_memory(self) -> None:
+        """Give the allocator's free memory back to the system; costs about a millisecond per 50 MB of it."""
+        with nogil:
+            ranvier_trim()
 
     def turn_histogram(self) -> dict[int, int]:
         """Thread CPU time of the turns so far: lower bound of the bucket in microseconds (0, 2, 4, 8, ...) -> turns."""
@@ -524,6 +538,11 @@ cdef class Engine:
     def dirty(self) -> int:
         """Changes of the data set since the start."""
         return self.core.dirty
+
+    @property
+    def frees_values(self) -> bool:
+        """Unlinked values wait to be freed."""
+        return self.core.keyspace.garbage != NULL
 
     @property
     def used_memory_bytes(self) -> int:

@@ -16,9 +16,17 @@ cdef extern from *:
     #if defined(__APPLE__)
     #include <malloc/malloc.h>
     #define ranvier_usable_size(p) malloc_size(p)
+    #define ranvier_trim() malloc_zone_pressure_relief(NULL, 0)
+    #define ranvier_tune_allocator()
     #else
     #include <malloc.h>
     #define ranvier_usable_size(p) malloc_usable_size(p)
+    #define ranvier_trim() malloc_trim(0)
+    #ifdef __GLIBC__
+    #define ranvier_tune_allocator() mallopt(M_MXFAST, 0)
+    #else
+    #define ranvier_tune_allocator()
+    #endif
     #endif
     static void ranvier_out_of_memory(size_t n) {
         fprintf(stderr, "ranvier: out of memory allocating %zu bytes\\n", n);
@@ -27,6 +35,11 @@ cdef extern from *:
     """
     size_t ranvier_usable_size(void *p) noexcept nogil
     void ranvier_out_of_memory(size_t n) noexcept nogil
+    # Give memory that the allocator keeps for later back to the system.
+    void ranvier_trim() noexcept nogil
+    # glibc keeps small freed chunks apart ("fast bins") and merges all of them, however many millions, at the next free
+    # of 64 KB: a pause of 70 ms after a million keys have gone. Without fast bins each free merges its own neighbours.
+    void ranvier_tune_allocator() noexcept nogil
 
 from libc.stdlib cimport free, malloc, realloc
 

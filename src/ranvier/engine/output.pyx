@@ -112,6 +112,7 @@ cdef void queue_write(Client *client) noexcept nogil:
         client.pending_write = True
         client.next_pending_write = client.core.pending_writes
         client.core.pending_writes = client
+        client.core.pending_write_count += 1
 
 
 cdef void output_append(Client *client, const char *data, size_t size) noexcept nogil:

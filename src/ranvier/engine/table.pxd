@@ -57,5 +57,7 @@ cdef void *table_remove(Table *table, uint64_t hash, const char *key, size_t len
 # Visit all items of one home bucket (all that hash to the cursor's low bits); returns the next cursor, 0 at the end.
 # An item present from the first call to the last is visited at least once, while the table grows and shrinks.
 cdef uint64_t table_scan(Table *table, uint64_t cursor, visit_t visit, void *context) noexcept nogil
+# Visit all items of the home bucket `index`, which is below table.buckets.
+cdef void table_visit(Table *table, size_t index, visit_t visit, void *context) noexcept nogil
 # A uniformly chosen item, NULL if empty. `random` is a xorshift state owned by the caller, never 0.
 cdef void *table_random(Table *table, uint64_t *random) noexcept nogil

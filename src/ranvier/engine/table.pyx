@@ -541,6 +541,10 @@ cdef uint64_t table_scan(Table *table, uint64_t cursor, visit_t visit, void *con
     return reverse_bits(reverse_bits(cursor | ~table.low_mask) + 1)
 
 
+cdef void table_visit(Table *table, size_t index, visit_t visit, void *context) noexcept nogil:
+    visit_chain(home_bucket(table, index), visit, context)
+
+
 cdef inline uint64_t next_random(uint64_t *state) noexcept nogil:
     """xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016)."""
     state[0] ^= state[0] >> 12

@@ -152,6 +152,7 @@ cdef void write_clients(Core *core) noexcept nogil:
     cdef Client *client = core.pending_writes
     cdef Client *following
     core.pending_writes = NULL
+    core.pending_write_count = 0
     while client != NULL:
         following = client.next_pending_write
         client.pending_write = False
@@ -227,6 +228,7 @@ cdef void link_client(Core *core, Client *client) noexcept:
         core.first = client
     core.last = client
     core.client_count += 1
+    core.memory.used_bytes += sizeof(Client)
 
 
 cdef void unlink_client(Core *core, Client *client) noexcept:
@@ -242,6 +244,7 @@ cdef void unlink_client(Core *core, Client *client) noexcept:
         if link[0] == client:
             link[0] = client.next_pending_write
             client.pending_write = False
+            core.pending_write_count -= 1
         else:
             link = &link[0].next_pending_write
     if core.next_checked == client:
@@ -255,6 +258,7 @@ cdef void unlink_client(Core *core, Client *client) noexcept:
     else:
         core.last = client.previous
     core.client_count -= 1
+    core.memory.used_bytes -= sizeof(Client)
 
 
 cdef size_t clients_bytes(const Core *core) noexcept nogil:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ranvier import limits
+
 if TYPE_CHECKING:
     from ranvier.server.server import Server
 
@@ -15,6 +17,8 @@ class Cron:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._peak_bytes = 0  # of used memory, since the last trim
+        self._trimmed_ms = 0
 
     def start(self) -> None:
         self._plan()
@@ -28,4 +32,21 @@ class Cron:
         engine.check_clients(max(CLIENTS_MINIMUM, engine.client_count // self._server.configuration.hz))
         engine.expire_keys(True)
         self._server.figures.sample()
+        self._trim()
         self._plan()
+
+    def _trim(self) -> None:
+        """The allocator keeps what is freed; a crowd of clients that left gives it back to the system.
+
+        What a mass of deleted keys leaves stays with the allocator, for the next keys: no turn may take that long.
+        """
+        engine = self._server.engine
+        used = engine.used_memory_bytes
+        self._peak_bytes = max(self._peak_bytes, used)
+        freed = self._peak_bytes - used
+        if not limits.TRIM_BYTES <= freed <= limits.TRIM_MAXIMUM_BYTES or engine.frees_values:
+            return
+        if engine.monotonic_ms - self._trimmed_ms >= limits.TRIM_PAUSE_MILLISECONDS:
+            engine.trim_memory()
+            self._peak_bytes = used
+            self._trimmed_ms = engine.monotonic_ms

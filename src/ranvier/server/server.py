@@ -87,7 +87,6 @@ class Server:
             self.listeners += listen_tcp(self, configuration.bind, configuration.port)
         if configuration.unixsocket:
             self.listeners.append(listen_unix(self, configuration.unixsocket, configuration.unixsocketperm))
-        self.apply_maxclients()
 
     @property
     def port(self) -> int:
@@ -218,17 +217,24 @@ class Server:
         )
 
     def apply_listeners(self) -> None:
-        """Listen at the new addresses first, so that a refusal leaves the old ones."""
-        tcp = [listener for listener in self.listeners if listener.port]
-        try:
-            fresh = listen_tcp(self, self.configuration.bind, self.configuration.port) \
-                if self.configuration.port else []
-        except ListenError as error:
-            raise ConfigurationError(f"Unable to listen on this port. Check server logs. ({error.reason})") from None
-        for listener in tcp:
+        """Listen at the new addresses; where that fails, at the old ones again.
+
+        The old sockets are closed first: they may hold the very port.
+        """
+        before = [listener for listener in self.listeners if listener.port]
+        addresses = [listener.bound_to for listener in before]
+        for listener in before:
             listener.close()
             self.listeners.remove(listener)
-        self.listeners += fresh
+        configuration = self.configuration
+        try:
+            if configuration.port:
+                self.listeners += listen_tcp(self, configuration.bind, configuration.port)
+        except ListenError as error:
+            for host, port in addresses:
+                self.listeners += listen_tcp(self, (host,), port)
+            self.log.log(WARNING, error.reason)
+            raise ConfigurationError(error.reason) from None
 
     def apply_log(self) -> None:
         self.log.set_level(self.configuration.loglevel)

@@ -62,6 +62,12 @@ class Listener:
         """The TCP port; 0 of a Unix socket."""
         return 0 if self._path else int(self._socket.getsockname()[1])
 
+    @property
+    def bound_to(self) -> tuple[str, int]:
+        """Host and port of a TCP socket."""
+        host, port = self._socket.getsockname()[:2]
+        return host, port
+
     def describe(self) -> str:
         """As INFO lists it."""
         if self._path:
