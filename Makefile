@@ -37,7 +37,7 @@ fuzz: $(VENV)/.test-ready ## fuzz parser and table, then the whole engine under 
 lint: $(VENV)/.test-ready ## ruff, mypy and cython-lint
 	@$(BIN)/ruff check src tests tools setup.py
 	@$(BIN)/mypy
-	@$(BIN)/cython-lint src
+	@PATH="$(abspath $(BIN)):$$PATH" cython-lint src
 
 wheel: $(VENV)/.test-ready ## sdist and wheel into dist
 	@$(BIN)/python -m build --no-isolation .

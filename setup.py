@@ -93,6 +93,7 @@ class BuildEngine(build_ext):
             build_dir="build/cython",
             include_path=["src"],
             nthreads=JOBS if len(self.extensions) > 1 else 0,
+            quiet=True,
         )
         sources = {extension.name: extension.sources for extension in translated}
         for extension in self.extensions:
