@@ -10,8 +10,6 @@ cdef class ClientHandle:
     cdef public bytes name
     cdef public bytes library_name
     cdef public bytes library_version
-    cdef readonly str address
-    cdef readonly str local_address
     cdef public str user
     cdef public bint unix_socket
 

@@ -8,10 +8,11 @@ holds the handle, and everything that could reach it through the core is unlinke
 """
 
 from libc.stdint cimport uint32_t
-from libc.string cimport memset
+from libc.string cimport memcpy
 from posix.unistd cimport close
 
 from ranvier.engine.core cimport (
+    ADDRESS_BYTES,
     GATE_AUTHENTICATION,
     PHASE_BLOCKED,
     PHASE_CLOSED,
@@ -36,6 +37,13 @@ cdef extern from "<sys/socket.h>" nogil:
     int shutdown(int fd, int how)
 
 
+cdef int copy_address(char *target, str address) except -1:
+    cdef bytes encoded = address.encode("utf-8", "surrogateescape")[:ADDRESS_BYTES - 1]
+    cdef const char *text = encoded
+    memcpy(target, text, len(encoded) + 1)
+    return 0
+
+
 cdef class ClientHandle:
     """What command handlers see of a client. All methods belong to the server's thread."""
 
@@ -44,13 +52,13 @@ cdef class ClientHandle:
         self.name = b""
         self.library_name = b""
         self.library_version = b""
-        self.address = address
-        self.local_address = local_address
+        # Kept in the struct: a client costs one allocation, and no Python string that lives as long as it does.
+        copy_address(self.state.address, address)
+        copy_address(self.state.local_address, local_address)
         self.unix_socket = unix_socket
         self.user = "default"
 
     cdef void attach(self, Core *core, int fd):
-        memset(&self.state, 0, sizeof(Client))
         self.state.core = core
         self.state.handle = <void *>self
         self.state.fd = fd
@@ -60,6 +68,16 @@ cdef class ClientHandle:
         self.state.created_ms = core.monotonic_ms
         self.state.active_ms = core.monotonic_ms
         parser_init(&self.state.parser)
+
+    @property
+    def address(self) -> str:
+        """The peer: host:port, or the path of the Unix socket with `:0`."""
+        return (<bytes>self.state.address).decode("utf-8", "surrogateescape")
+
+    @property
+    def local_address(self) -> str:
+        """The address that the peer connected to."""
+        return (<bytes>self.state.local_address).decode("utf-8", "surrogateescape")
 
     @property
     def id(self) -> int:

@@ -147,10 +147,16 @@ cdef enum ClientClass:
     CLASS_REPLICA = 1
     CLASS_PUBSUB = 2
 
+cdef enum:
+    ADDRESS_BYTES = 120              # the longest Unix socket path with ":0" behind it, and a NUL
+
+
 cdef struct Client:
     Core *core
-    void *handle                 # its ClientHandle; owned through the loop's dictionary of clients
+    void *handle                 # its ClientHandle, whose memory this is; the loop holds a reference while it serves it
     uint64_t id
+    char address[ADDRESS_BYTES]
+    char local_address[ADDRESS_BYTES]
     int fd                       # -1: a client without a socket
     int phase
     uint32_t gates               # GATE_ bits closed for this client

@@ -14,6 +14,7 @@ import os
 from collections import deque
 
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EINTR, errno
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
@@ -100,7 +101,6 @@ cdef class Engine:
     cdef uint64_t next_client_id
     cdef uint64_t timer_sequence
     cdef uint64_t[HISTOGRAM_BUCKETS] turns
-    cdef dict _clients
     cdef dict _watched
     cdef list _timers
     cdef object _posted
@@ -122,7 +122,6 @@ cdef class Engine:
         self.clock = clock
         self.system_clock = isinstance(clock, SystemClock)
         self.commands = CommandTable()
-        self._clients = {}
         self._watched = {}
         self._timers = []
         self._posted = deque()
@@ -448,7 +447,7 @@ cdef class Engine:
                     self.events[i].token = 0
             handle = <ClientHandle>client.handle
             self.hooks.client_closed(handle)
-            del self._clients[client.id]
+            Py_DECREF(handle)
 
     cdef void count_turn(self):
         cdef int64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID)
@@ -483,7 +482,7 @@ cdef class Engine:
             if poll_watch(self.core.poller, fd, <uintptr_t>client, True, False, False, False, False) < 0:
                 raise OSError(errno, os.strerror(errno))
             client.reading = True
-        self._clients[client.id] = handle
+        Py_INCREF(handle)        # until free_closed
         link_client(&self.core, client)
 
     def forget_socket(self, handle: ClientHandle) -> None:
@@ -501,10 +500,12 @@ cdef class Engine:
     @property
     def clients(self) -> list[ClientHandle]:
         """A snapshot of all clients, in the order of their ids."""
-        return list(self._clients.values())
-
-    def client(self, identifier: int) -> ClientHandle | None:
-        return self._clients.get(identifier)
+        cdef Client *client = self.core.first
+        found = []
+        while client != NULL:
+            found.append(<ClientHandle>client.handle)
+            client = client.next
+        return found
 
     @property
     def owes_replies(self) -> bool:
