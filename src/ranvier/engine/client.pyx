@@ -116,7 +116,7 @@ cdef class ClientHandle:
         else:
             self.state.gates |= GATE_AUTHENTICATION
 
-    def set_gate(self, gate: int, closed: bint) -> None:
+    def set_gate(self, gate: int, closed: bool) -> None:
         """Close or open one of commands.gates.Gate for this client."""
         if closed:
             self.state.gates |= <uint32_t>gate
@@ -151,7 +151,7 @@ cdef class ClientHandle:
         client_changed(&self.state, database_index, b"", event.encode(), 0)
 
     def close_after_this_command(self) -> None:
-        """Run nothing more and close when the reply of the running command is written (QUIT, CLIENT KILL of oneself)."""
+        """Run nothing more and close when the running command's reply is written (QUIT, CLIENT KILL of oneself)."""
         self.state.close_after_command = True
 
     def close(self, reason: int = CLOSE_KILLED) -> None:

@@ -21,14 +21,21 @@ from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
-    EFFECT_OBSERVED,
     GATE_AUTHENTICATION,
     Arg,
     Request,
     native_t,
 )
 from ranvier.engine.database cimport Database, database_hash
-from ranvier.engine.phase cimport CLOSE_ATTACK, CLOSE_BUG, CLOSE_PROTOCOL, CLOSE_QUIT, close_after_reply, may_execute, request_close
+from ranvier.engine.phase cimport (
+    CLOSE_ATTACK,
+    CLOSE_BUG,
+    CLOSE_PROTOCOL,
+    CLOSE_QUIT,
+    close_after_reply,
+    may_execute,
+    request_close,
+)
 from ranvier.engine.reply cimport reply_error, reply_error_bytes, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -141,7 +148,7 @@ cdef class CommandTable:
         cdef char[NAME_BYTES] folded
         cdef size_t i
         cdef Command *command
-        if len(self._commands) * 2 > self.mask or len(name) > NAME_BYTES:
+        if <size_t>len(self._commands) * 2 > self.mask or len(name) > NAME_BYTES:
             raise ValueError("the command table is full, or a name too long")
         command = <Command *>calloc(1, sizeof(Command))
         if command == NULL:

@@ -13,6 +13,8 @@ cdef enum:
 
 # One read. `shared` has room for `room` bytes.
 cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexcept nogil
+# Take bytes as if they had been read; returns how many (those of a big argument are taken by themselves).
+cdef size_t append_input(Client *client, const char *data, size_t length) noexcept nogil
 # Keep data[0:length], the beginning of a request or stalled requests, in the client's own memory. `data` is either the
 # shared buffer's or the client's own query[query_start:query_end] less what was consumed.
 cdef void keep_remainder(Client *client, const char *data, size_t length, bint shared) noexcept nogil

@@ -9,7 +9,7 @@ belongs to it alone, and the query ends where the big argument begins.
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy
 
 from ranvier.engine.core cimport PHASE_CLOSING_AFTER_REPLY, Core
 from ranvier.engine.memory cimport Blob, blob_data, blob_grow, blob_new, release, resize
@@ -84,6 +84,23 @@ cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexc
         else:
             client.query_end += got
     return kind
+
+
+cdef size_t append_input(Client *client, const char *data, size_t length) noexcept nogil:
+    cdef Blob *big
+    cdef size_t room
+    if client.parser.big == NULL:
+        query_room(client, length)
+        memcpy(client.query + client.query_end, data, length)
+        client.query_end += length
+        return length
+    blob_room(client)
+    big = client.parser.big
+    room = big.capacity - big.size
+    room = length if length < room else room
+    memcpy(blob_data(big) + big.size, data, room)
+    big.size += room
+    return room
 
 
 cdef void collect_big(Client *client, const char *data, size_t length) noexcept nogil:

@@ -33,18 +33,18 @@ from ranvier.engine.core cimport (
 )
 from ranvier.engine.database cimport Database, database_expire_slice, database_free, database_new, free_garbage
 from ranvier.engine.dispatch cimport CommandTable
-from ranvier.engine.handles cimport DatabaseHandle, database_handle
+from ranvier.engine.handles cimport database_handle
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
 from ranvier.engine.natives cimport native_handler
-from ranvier.engine.output cimport free_spare_blocks
+from ranvier.engine.output cimport free_spare_blocks, output_take
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
     clients_bytes,
+    feed_client,
     link_client,
-    process,
     receive_event,
     resume_clients,
     serve,
@@ -273,11 +273,6 @@ cdef class Engine:
         except BlockingIOError:
             pass                 # the pipe is full of wake-ups already
 
-    @property
-    def wake_descriptor(self) -> int:
-        """Writing a byte here wakes the loop (signal.set_wakeup_fd)."""
-        return self._wake_write
-
     def run_posted(self) -> None:
         try:
             os.read(self._wake_read, 4096)
@@ -395,7 +390,7 @@ cdef class Engine:
     def expire_keys(self, begin: bool) -> None:
         """Active expiry, bounded in time per turn: goes on in the next turn while many of the keys seen had expired."""
         cdef int i
-        cdef size_t seen, expired, seen_total = 0, expired_total = 0
+        cdef size_t seen, expired
         cdef int64_t end_ns
         cdef Database *database
         if not self.core.active_expire or not (begin or self.expire_unfinished):
@@ -488,14 +483,19 @@ cdef class Engine:
     def forget_socket(self, handle: ClientHandle) -> None:
         poll_forget(self.core.poller, handle.state.fd, handle.state.reading, handle.state.want_write)
 
-    def execute_for(self, handle: ClientHandle, data: bytes) -> None:
-        """Feed bytes to a client as if its socket had brought them."""
-        cdef bytearray copy = bytearray(data)
-        cdef char *start = copy
+    def feed(self, handle: ClientHandle, data: bytes) -> None:
+        """Give a client bytes as if its socket had brought them: clients without a socket live by this."""
         self.read_clock()
-        if handle.state.query_end > handle.state.query_start or handle.state.parser.big != NULL:
-            raise ValueError("the client is in the middle of a request")
-        process(&self.core, &handle.state, start, len(data), True)
+        feed_client(&self.core, &handle.state, data, len(data))
+
+    def take_output(self, handle: ClientHandle) -> bytes:
+        """What a client without a socket has been sent since the last call; requests that waited for that run then."""
+        taken = bytearray()
+        while handle.state.owed_bytes > 0:
+            taken += output_take(&handle.state)
+            if handle.state.stalled:
+                feed_client(&self.core, &handle.state, NULL, 0)
+        return bytes(taken)
 
     @property
     def clients(self) -> list[ClientHandle]:

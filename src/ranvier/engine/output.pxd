@@ -29,6 +29,8 @@ cdef void output_append(Client *client, const char *data, size_t size) noexcept 
 cdef void output_reference(Client *client, Blob *blob, const char *data, size_t size) noexcept nogil
 # Send up to the turn's share. Bytes sent, 0 when the socket takes nothing, -1 with errno.
 cdef ssize_t output_write(Client *client) noexcept nogil
+# All that is owed, as if it had been sent.
+cdef bytes output_take(Client *client)
 cdef void output_free(Client *client) noexcept nogil
 # Close the client when it has more unsent than its class may have; `now_ms` is monotonic.
 cdef void check_output_limits(Client *client) noexcept nogil

@@ -203,6 +203,16 @@ cdef ssize_t output_write(Client *client) noexcept nogil:
     return sent
 
 
+cdef bytes output_take(Client *client):
+    cdef bytearray taken = bytearray()
+    cdef size_t size
+    while client.head != NULL:
+        size = client.head.used - client.sent
+        taken += client.head.data[client.sent:client.sent + size]
+        advance(client, size)
+    return bytes(taken)
+
+
 cdef void output_free(Client *client) noexcept nogil:
     cdef Block *block
     while client.head != NULL:

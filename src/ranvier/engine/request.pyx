@@ -11,7 +11,7 @@ Format: the Redis serialization protocol specification, "RESP protocol descripti
 refused, and with which text, is what Valkey 9.1 refuses.
 """
 
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr
 
 from ranvier.engine.core cimport REQUEST_MULTIBULK, REQUEST_NONE, Arg, Part, Request
 from ranvier.engine.memory cimport Blob, allocate, blob_data, blob_release, release, resize

@@ -16,8 +16,8 @@ cdef bint receive_event(Core *core, const PollEvent *event, char *shared, size_t
                         size_t *used) noexcept nogil
 # Execute what was received, or act on the end of input.
 cdef void serve(Core *core, Received *received) except *
-# Parse and execute data[0:length], which is the shared buffer's or the client's own query, and keep the rest.
-cdef void process(Core *core, Client *client, char *data, size_t length, bint shared) except *
+# Process bytes that no socket brought.
+cdef void feed_client(Core *core, Client *client, const char *data, size_t length) except *
 cdef void resume_clients(Core *core) except *
 cdef void write_clients(Core *core) noexcept nogil
 # Take a closed client out of every list of the core.

@@ -20,6 +20,7 @@ from ranvier.engine.input cimport (
     RECEIVED_ERROR,
     RECEIVED_NOTHING,
     RECEIVED_SHARED,
+    append_input,
     keep_remainder,
     query_bytes,
     query_limit,
@@ -89,7 +90,19 @@ cdef void serve(Core *core, Received *received) except *:
         process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
 
 
+cdef void feed_client(Core *core, Client *client, const char *data, size_t length) except *:
+    cdef size_t taken
+    while may_execute(client):
+        taken = append_input(client, data, length)
+        process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
+        data += taken
+        length -= taken
+        if length == 0:
+            break
+
+
 cdef void process(Core *core, Client *client, char *data, size_t length, bint shared) except *:
+    """Parse and execute data[0:length], which is the shared buffer's or the client's own query, and keep the rest."""
     cdef size_t done
     if client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2:
         done = 0
