@@ -55,7 +55,7 @@ set k v ; delifeq k w >
 set k v ; getdel k > DEL k
 ; getdel k >
 set k v ; getex k ex 10 > PEXPIREAT k 1700000010000
-set k v ; getex k exat 1 > DEL k
+set k v ; getex k exat 1 > UNLINK k
 set k v ex 9 ; getex k persist > PERSIST k
 set k v ; getex k >
 set k v ; getset k w > SET k w
@@ -76,7 +76,10 @@ set a 1 ; msetnx a 1 b 2 >
 ; set k v exat 2000000000 get > SET k v PXAT 2000000000000
 set k v ; set k w keepttl > SET k w KEEPTTL
 set k v ; set k w nx >
-set k v ; set k w exat 1 > DEL k
+set k v ; set k w exat 1 > UNLINK k
+set k v ; set k w ifeq v pxat 1 get > UNLINK k
+rpush k v ; set k w exat 1 > UNLINK k
+set k v ; set k w nx exat 1 >
 ; set k w exat 1 >
 ; setex k 5 v > SET k v PXAT 1700000005000
 ; setnx k v > setnx k v
@@ -123,27 +126,6 @@ rpush l 1 2 ; lmpop 1 l right > RPOP l 1
 """.strip().splitlines()
 
 
-# The reference deletes the key at once, and tells `expired`. To be taken out as the engine learns it.
-NOT_YET = {
-    test: pytest.mark.xfail(strict=True, reason=f"a time in the past: {reason}")
-    for test, reason in {
-        "set k v ; getex k exat 1 > DEL k": "tells del",
-        "set k v ; expire k -1 > UNLINK k": "tells del",
-        "set k v ; pexpireat k 1 > UNLINK k": "tells del",
-        "set k v ; set k w exat 1 > DEL k": "sets the key, which then expires",
-        "; set k w exat 1 >": "sets the key, which then expires",
-    }.items()
-}
-
-
-def marked(lines: list[str], part: str = "") -> list[object]:
-    """The lines as parameters, those in NOT_YET (whose request begins with `part`) marked."""
-    return [
-        pytest.param(line, marks=NOT_YET[line]) if line in NOT_YET and parts(line)[1].startswith(part) else line
-        for line in lines
-    ]
-
-
 def parts(line: str) -> tuple[str, str, str]:
     """Set-up, the request, its propagated form."""
     request, _, form = line.partition(">")
@@ -151,7 +133,7 @@ def parts(line: str) -> tuple[str, str, str]:
     return setup.strip(), request.strip().replace('""', ""), form.strip()
 
 
-@pytest.mark.parametrize("line", marked(WRITES, "set"))
+@pytest.mark.parametrize("line", WRITES)
 def test_propagated_form(observed: Observed, line: str) -> None:
     setup, request, form = parts(line)
     if setup:
@@ -173,7 +155,7 @@ def test_every_write_is_in_the_list() -> None:
 ONE_KEY = [line for line in WRITES if not parts(line)[1].startswith(("flush", "swapdb"))]
 
 
-@pytest.mark.parametrize("line", marked(ONE_KEY))
+@pytest.mark.parametrize("line", ONE_KEY)
 def test_events_are_the_reference_events(observed: Observed, valkey: ServerProcess, line: str) -> None:
     setup, request, _ = parts(line)
     with valkey.connect() as theirs, valkey.connect() as listener:

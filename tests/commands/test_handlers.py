@@ -51,6 +51,9 @@ class FakeClient:
         self.database = self.server.databases[0]
         self.effects: list[tuple[int, bytes, str]] = []
 
+    def request_word(self, index: int) -> bytes:
+        return (b"Container", b"Sub\0command")[index]
+
     def changed(self, key: bytes, event: str, event_class: int, propagated: None = None,
                 database_index: int = -1) -> None:
         assert event_class == 1
@@ -289,6 +292,6 @@ def test_slowlog(fake: FakeClient, client: Client) -> None:
     assert len(cast(Any, slowlog.slowlog_get(client, [b"-1"]))) == 12
     for line in ("-2", "x"):
         assert fails(slowlog.slowlog_get, client, line) == "ERR count should be greater than or equal to -1"
-    assert fails(slowlog.slowlog_get, client, "1 2").endswith("Try SLOWLOG HELP.")
+    assert fails(slowlog.slowlog_get, client, "1 2").endswith(" arguments for 'Sub'. Try SLOWLOG HELP.")
     assert slowlog.slowlog_reset(client, []) == "OK"
     assert slowlog.slowlog_len(client, []) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ranvier.commands.words import shown
+
 if TYPE_CHECKING:
     from ranvier.engine.client import ClientHandle
 
@@ -24,7 +26,7 @@ def client_flags(client: ClientHandle) -> str:
 def client_line(client: ClientHandle) -> str:
     """The fields in the order of Valkey 9.1, without a line end."""
     d = client.describe()
-    text = {name: getattr(client, name).decode("utf-8", "surrogateescape")
+    text = {name: shown(getattr(client, name))
             for name in ("name", "library_name", "library_version")}
     fields = (
         ("id", d["id"]), ("addr", client.address), ("laddr", client.local_address), ("fd", d["fd"]),

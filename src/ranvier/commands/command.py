@@ -9,6 +9,7 @@ from ranvier.commands.keys import Key, KeysError, KeySpec, extract_keys
 from ranvier.commands.spec import ACL_CATEGORIES, Command
 from ranvier.commands.surroundings import Client
 from ranvier.commands.syntax import Argument
+from ranvier.commands.words import option
 from ranvier.errors import CommandError
 from ranvier.keyspace.glob import compile_glob
 from ranvier.values import Members, Pairs, Reply, Status
@@ -156,8 +157,8 @@ def command_list(client: Client, args: list[bytes]) -> Reply:
     """COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]: subcommands are listed too."""
     chosen: Callable[[Command], bool] | None = None
     if args:
-        if len(args) == 3 and args[0].upper() == b"FILTERBY":
-            chosen = _filter(args[1].upper(), args[2])
+        if len(args) == 3 and option(args[0]) == b"FILTERBY":
+            chosen = _filter(option(args[1]), args[2])
         if chosen is None:
             raise CommandError("ERR syntax error")
     records = (bound.command for bound in _all_names(client.server.commands))

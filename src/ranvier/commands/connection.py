@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ranvier.commands.client_filter import ClientFilter
 from ranvier.commands.client_line import client_line
+from ranvier.commands.numbers import database_index, integer
+from ranvier.commands.words import c_string, option, shown
 from ranvier.errors import CommandError
 from ranvier.values import Status, Verbatim
 
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 
 OK: Final = Status("OK")
 COMPATIBLE_VERSION: Final = "7.2.4"
-PRINTABLE: Final = re.compile(rb"[!-~]*")
-INTEGER: Final = re.compile(rb"-?[1-9][0-9]{0,18}|0")
+PRINTABLE: Final = re.compile(rb"[!-~]*")       # of a C string
 WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
 BAD_NAME: Final = "ERR Client names cannot contain spaces, newlines or special characters."
 HELLO_FIRST: Final = (
@@ -55,17 +56,17 @@ def _hello_options(args: list[bytes]) -> tuple[tuple[bytes, bytes] | None, bytes
     credentials = name = None
     i = 0
     while i < len(args):
-        option = args[i].upper()
-        if option == b"AUTH" and i + 2 < len(args):
+        word = option(args[i])
+        if word == b"AUTH" and i + 2 < len(args):
             credentials = (args[i + 1], args[i + 2])
             i += 3
-        elif option == b"SETNAME" and i + 1 < len(args):
+        elif word == b"SETNAME" and i + 1 < len(args):
             name = args[i + 1]
-            if not PRINTABLE.fullmatch(name):
+            if not PRINTABLE.fullmatch(c_string(name)):
                 raise CommandError(BAD_NAME)
             i += 2
         else:
-            raise CommandError(f"ERR Syntax error in HELLO option '{args[i].decode('utf-8', 'surrogateescape')}'")
+            raise CommandError(f"ERR Syntax error in HELLO option '{shown(args[i])}'")
     return credentials, name
 
 
@@ -73,9 +74,7 @@ def hello(client: ClientHandle, args: list[bytes]) -> dict[bytes, Any]:
     """HELLO [version [AUTH username password] [SETNAME name]]: nothing changes unless everything is valid."""
     version = client.protocol
     if args:
-        if not INTEGER.fullmatch(args[0]):
-            raise CommandError("ERR Protocol version is not an integer or out of range")
-        version = int(args[0])
+        version = integer(args[0], "ERR Protocol version is not an integer or out of range")
         if version not in (2, 3):
             raise CommandError("NOPROTO unsupported protocol version")
     credentials, name = _hello_options(args[1:])
@@ -100,12 +99,7 @@ def hello(client: ClientHandle, args: list[bytes]) -> dict[bytes, Any]:
 
 def select(client: ClientHandle, args: list[bytes]) -> Status:
     """SELECT index"""
-    if not INTEGER.fullmatch(args[0]):
-        raise CommandError("ERR value is not an integer or out of range")
-    index = int(args[0])
-    if not 0 <= index < len(client.server.engine.databases):
-        raise CommandError("ERR DB index is out of range")
-    client.select(index)
+    client.select(database_index(client, args[0]))
     return OK
 
 
@@ -135,18 +129,18 @@ def client_getname(client: ClientHandle, args: list[bytes]) -> bytes | None:
 
 
 def client_setname(client: ClientHandle, args: list[bytes]) -> Status:
-    if not PRINTABLE.fullmatch(args[0]):
+    if not PRINTABLE.fullmatch(c_string(args[0])):
         raise CommandError(BAD_NAME)
     client.name = args[0]
     return OK
 
 
 def client_setinfo(client: ClientHandle, args: list[bytes]) -> Status:
-    attribute = {b"lib-name": "library_name", b"lib-ver": "library_version"}.get(args[0].lower())
+    attribute = {b"LIB-NAME": "library_name", b"LIB-VER": "library_version"}.get(option(args[0]))
     if attribute is None:
-        raise CommandError(f"ERR Unrecognized option '{args[0].decode('utf-8', 'surrogateescape')}'")
-    if not PRINTABLE.fullmatch(args[1]):
-        raise CommandError(f"ERR {args[0].lower().decode()} cannot contain spaces, newlines or special characters.")
+        raise CommandError(f"ERR Unrecognized option '{shown(args[0])}'")
+    if not PRINTABLE.fullmatch(c_string(args[1])):
+        raise CommandError(f"ERR {shown(args[0])} cannot contain spaces, newlines or special characters.")
     setattr(client, attribute, args[1])
     return OK
 
@@ -161,7 +155,7 @@ def client_info(client: ClientHandle, args: list[bytes]) -> Verbatim:
 
 def client_list(client: ClientHandle, args: list[bytes]) -> Verbatim:
     """CLIENT LIST [filter ...]: all filters must match."""
-    wanted = ClientFilter(args)
+    wanted = ClientFilter(args, len(client.server.engine.databases))
     return _verbatim([
         client_line(other) for other in client.server.engine.clients
         if wanted.matches(other) and not (wanted.skip_me and other is client)
@@ -177,7 +171,7 @@ def client_kill(client: ClientHandle, args: list[bytes]) -> Status | int:
             raise CommandError("ERR No such client")
         _kill(client, found[0])
         return OK
-    wanted = ClientFilter(args)
+    wanted = ClientFilter(args, len(client.server.engine.databases))
     skip_me = wanted.skip_me is not False
     victims = [other for other in client.server.engine.clients
                if wanted.matches(other) and not (skip_me and other is client)]

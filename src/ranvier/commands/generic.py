@@ -6,6 +6,7 @@ from typing import Final
 
 from ranvier.commands.numbers import cursor, integer, named_database
 from ranvier.commands.surroundings import EVENT_GENERIC, Client
+from ranvier.commands.words import c_string, option, shown
 from ranvier.errors import CommandError
 from ranvier.keyspace.glob import compile_glob
 from ranvier.values import Reply, Status
@@ -40,10 +41,11 @@ def scan(client: Client, args: list[bytes]) -> Reply:
     count = 10
     pattern = b"*"
     type_name: str | None = None
-    if len(args) % 2 == 0:
-        raise CommandError("ERR syntax error")
-    for option, value in zip(args[1::2], args[2::2], strict=True):
-        match option.upper():
+    for i in range(1, len(args), 2):
+        value = args[i + 1] if i + 1 < len(args) else None
+        match option(args[i]):
+            case _ if value is None:
+                raise CommandError("ERR syntax error")
             case b"COUNT":
                 count = integer(value)
                 if count < 1:
@@ -51,10 +53,9 @@ def scan(client: Client, args: list[bytes]) -> Reply:
             case b"MATCH":
                 pattern = value
             case b"TYPE":
-                type_name = value.decode("latin-1").lower()
+                type_name = c_string(value).decode("latin-1").lower()
                 if type_name not in TYPE_NAMES:
-                    shown = value.decode("utf-8", "surrogateescape")
-                    raise CommandError(f"ERR unknown type name '{shown}'")
+                    raise CommandError(f"ERR unknown type name '{shown(value)}'")
             case _:
                 raise CommandError("ERR syntax error")
     position, found = client.database.scan(position, count, type_name)
@@ -106,8 +107,8 @@ def copy(client: Client, args: list[bytes]) -> Reply:
     database = client.database
     replace = False
     options = iter(args[2:])
-    for option in options:
-        word = option.upper()
+    for argument in options:
+        word = option(argument)
         if word == b"REPLACE":
             replace = True
         elif word == b"DB" and (number := next(options, None)) is not None:
@@ -136,22 +137,22 @@ def move(client: Client, args: list[bytes]) -> Reply:
     return 1
 
 
-# OBJECT: looking does not count as using
+# OBJECT: looking counts as a hit or a miss, but not as using
 
 def object_encoding(client: Client, args: list[bytes]) -> Reply:
     """OBJECT ENCODING key"""
-    encoding = client.database.encoding(args[0])
+    encoding = client.database.encoding(args[0]) if client.database.look_up(args[0]) else None
     return None if encoding is None else encoding.encode()
 
 
 def object_refcount(client: Client, args: list[bytes]) -> Reply:
     """OBJECT REFCOUNT key: values are never shared between keys."""
-    return 1 if client.database.exists(args[0]) else None
+    return 1 if client.database.look_up(args[0]) else None
 
 
 def object_idletime(client: Client, args: list[bytes]) -> Reply:
     """OBJECT IDLETIME key"""
-    if not client.database.exists(args[0]):
+    if not client.database.look_up(args[0]):
         return None
     if client.server.lfu:
         raise CommandError(
@@ -163,7 +164,7 @@ def object_idletime(client: Client, args: list[bytes]) -> Reply:
 
 def object_freq(client: Client, args: list[bytes]) -> Reply:
     """OBJECT FREQ key"""
-    if not client.database.exists(args[0]):
+    if not client.database.look_up(args[0]):
         return None
     if not client.server.lfu:
         raise CommandError(

@@ -8,6 +8,7 @@ from typing import Final
 from ranvier import __version__
 from ranvier.commands.numbers import database_index, integer
 from ranvier.commands.surroundings import Client
+from ranvier.commands.words import option, shown
 from ranvier.errors import CommandError
 from ranvier.limits import DRAWING_SIDE
 from ranvier.values import NoReply, Reply, Status, Verbatim
@@ -33,7 +34,7 @@ def dbsize(client: Client, args: list[bytes]) -> Reply:
 
 def _check_flush_mode(args: list[bytes]) -> None:
     """Either mode is fast: what a database held is freed in slices between turns."""
-    if args and (len(args) > 1 or args[0].upper() not in (b"ASYNC", b"SYNC")):
+    if args and (len(args) > 1 or option(args[0]) not in (b"ASYNC", b"SYNC")):
         raise CommandError(SYNTAX_ERROR)
 
 
@@ -57,8 +58,8 @@ def flushall(client: Client, args: list[bytes]) -> Reply:
 
 def swapdb(client: Client, args: list[bytes]) -> Reply:
     """SWAPDB index1 index2"""
-    first = integer(args[0], "ERR invalid first DB index")
-    second = integer(args[1], "ERR invalid second DB index")
+    first = integer(args[0], "ERR invalid first DB index", -2**31, 2**31 - 1)
+    second = integer(args[1], "ERR invalid second DB index", -2**31, 2**31 - 1)
     for argument in args:
         database_index(client, argument)
     if first != second:
@@ -76,7 +77,7 @@ _SHUTDOWN_WORDS: Final = frozenset({b"SAVE", b"NOSAVE", b"NOW", b"FORCE", b"SAFE
 
 def shutdown(client: Client, args: list[bytes]) -> Reply:
     """SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [SAFE] [FAILOVER] or SHUTDOWN ABORT: no reply when it works."""
-    words = {arg.upper() for arg in args}
+    words = {option(arg) for arg in args}
     if words - _SHUTDOWN_WORDS or {b"SAVE", b"NOSAVE"} <= words or (b"ABORT" in words and len(words) > 1):
         raise CommandError(SYNTAX_ERROR)
     if b"ABORT" in words:
@@ -96,9 +97,9 @@ def memory_usage(client: Client, args: list[bytes]) -> Reply:
     """MEMORY USAGE key [SAMPLES count]"""
     samples = DEFAULT_SAMPLES
     options = iter(args[1:])
-    for option in options:
+    for word in options:
         value = next(options, None)
-        if option.upper() != b"SAMPLES" or value is None:
+        if option(word) != b"SAMPLES" or value is None:
             raise CommandError(SYNTAX_ERROR)
         samples = integer(value)
         if samples < 0:
@@ -159,7 +160,7 @@ def _debug_object(client: Client, key: bytes) -> Reply:
 
 def debug(client: Client, args: list[bytes]) -> Reply:
     """DEBUG SLEEP seconds | OBJECT key | SET-ACTIVE-EXPIRE 0|1 | TURNS | HELP"""
-    match args[0].upper(), args[1:]:
+    match option(args[0]), args[1:]:
         case b"SLEEP", [seconds]:
             client.server.sleep(max(0.0, _leading_number(seconds)))
         case b"OBJECT", [key] | [key, _]:
@@ -171,9 +172,8 @@ def debug(client: Client, args: list[bytes]) -> Reply:
         case b"HELP", []:
             return [Status(line) for line in _DEBUG_HELP.split("\n")]
         case _:
-            shown = args[0][:128].decode("utf-8", "surrogateescape")
             raise CommandError(
-                f"ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."
+                f"ERR unknown subcommand or wrong number of arguments for '{shown(args[0][:128])}'. Try DEBUG HELP."
             )
     return OK
 

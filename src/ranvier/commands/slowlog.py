@@ -6,6 +6,7 @@ from typing import Final
 
 from ranvier.commands.numbers import integer
 from ranvier.commands.surroundings import Client, SlowlogEntry
+from ranvier.commands.words import shown
 from ranvier.errors import CommandError
 from ranvier.values import Reply, Status
 
@@ -22,7 +23,10 @@ def _entry(entry: SlowlogEntry) -> Reply:
 def slowlog_get(client: Client, args: list[bytes]) -> Reply:
     """SLOWLOG GET [count]: newest first, -1 for all."""
     if len(args) > 1:
-        raise CommandError("ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.")
+        raise CommandError(
+            f"ERR unknown subcommand or wrong number of arguments for '{shown(client.request_word(1))}'. "
+            "Try SLOWLOG HELP."
+        )
     count = integer(args[0], "ERR count should be greater than or equal to -1", -1) if args else DEFAULT_COUNT
     return [_entry(entry) for entry in client.server.slowlog.newest(count)]
 

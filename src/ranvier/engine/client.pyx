@@ -7,7 +7,8 @@ in the free step of the turn or, for a close "now" (CLIENT KILL), at once; the s
 holds the handle, and everything that could reach it through the core is unlinked before the loop lets go.
 """
 
-from libc.stdint cimport uint32_t
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 from posix.unistd cimport close
 
@@ -19,12 +20,15 @@ from ranvier.engine.core cimport (
     PHASE_CLOSING,
     PHASE_CLOSING_AFTER_REPLY,
     PHASE_READY,
+    Call,
 )
 from ranvier.engine.dispatch cimport client_changed, client_propagate, select_database
 from ranvier.engine.input cimport input_free, query_bytes
 from ranvier.engine.output cimport output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
+    CLOSE_SHUTDOWN,
+    close_after_reply,
     close_reason_name,
     request_close,
     set_phase,
@@ -153,6 +157,17 @@ cdef class ClientHandle:
     def close_after_this_command(self) -> None:
         """Run nothing more and close when the running command's reply is written (QUIT, CLIENT KILL of oneself)."""
         self.state.close_after_command = True
+
+    def finish(self) -> None:
+        """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
+        close_after_reply(&self.state, CLOSE_SHUTDOWN)
+
+    def request_word(self, index: int) -> bytes:
+        """An argument of the running request as it came; 0 is the command's name."""
+        cdef Call *call = self.state.core.call
+        if call == NULL or not 0 <= index < <int64_t>call.count:
+            raise IndexError(index)
+        return PyBytes_FromStringAndSize(call.args[index].data, call.args[index].length)
 
     def close(self, reason: int = CLOSE_KILLED) -> None:
         """Close now: what is owed is dropped, the socket is shut at once."""

@@ -71,6 +71,8 @@ cdef size_t entry_memory_bytes(const Entry *entry, size_t samples) noexcept nogi
 # `keep_expiry` 0 drops a TTL. Existing values of any type are replaced (large ones go to the garbage queue).
 cdef Entry *database_set_string(Database *database, uint64_t hash, const char *key, size_t length,
                                 const char *value, size_t value_length, bint keep_expiry) noexcept
+cdef Entry *database_set_text(Database *database, uint64_t hash, const char *key, size_t length,
+                              const char *value, size_t value_length, bint keep_expiry) noexcept    # a number too
 cdef Entry *database_set_blob(Database *database, uint64_t hash, const char *key, size_t length,
                               Blob *blob, bint keep_expiry) noexcept          # takes over one reference
 cdef Entry *database_set_integer(Database *database, uint64_t hash, const char *key, size_t length,

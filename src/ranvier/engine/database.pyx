@@ -434,11 +434,16 @@ cdef Entry *hidden_entry(Database *database, uint64_t hash, const char *key, siz
 
 cdef Entry *database_set_string(Database *database, uint64_t hash, const char *key, size_t length,
                                 const char *value, size_t value_length, bint keep_expiry) noexcept:
-    cdef Entry *entry
-    cdef Blob *blob
     cdef int64_t number
     if value_length <= 20 and parse_integer(value, value_length, &number):
         return database_set_integer(database, hash, key, length, number, keep_expiry)
+    return database_set_text(database, hash, key, length, value, value_length, keep_expiry)
+
+
+cdef Entry *database_set_text(Database *database, uint64_t hash, const char *key, size_t length,
+                              const char *value, size_t value_length, bint keep_expiry) noexcept:
+    cdef Entry *entry
+    cdef Blob *blob
     if value_length > INLINE_VALUE_LIMIT_BYTES:
         blob = blob_new(database.keyspace.memory, value_length)
         blob.size = value_length

@@ -3,7 +3,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 
-from ranvier.engine.core cimport EFFECT_OBSERVED, EFFECT_PROPAGATED, Batch, Call, Client, Command, Core, native_t
+from ranvier.engine.core cimport EFFECT_OBSERVED, EFFECT_PROPAGATED, Arg, Batch, Call, Client, Command, Core, native_t
 
 
 cdef class CommandTable:
@@ -22,6 +22,9 @@ cdef class CommandTable:
 cdef size_t process_requests(Core *core, Client *client, char *data, size_t length)
 # Look up and run a batch; returns how many requests were taken (executed or refused).
 cdef size_t execute_batch(Core *core, Client *client, Batch *batch)
+
+# An argument as errors show it: a C string, which ends at a NUL byte.
+cdef bytes text_of(const Arg *arg)
 
 cdef void select_database(Client *client, int index) noexcept
 

@@ -14,7 +14,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport (
@@ -323,6 +323,11 @@ cdef bint refused(Call *call, uint32_t gates):
     return True
 
 
+cdef bytes text_of(const Arg *arg):
+    cdef const void *nul = memchr(arg.data, 0, arg.length)
+    return PyBytes_FromStringAndSize(arg.data, <const char *>nul - arg.data if nul != NULL else <Py_ssize_t>arg.length)
+
+
 cdef void refuse_unknown(Call *call):
     cdef bytes name = PyBytes_FromStringAndSize(call.args[0].data, call.args[0].length)
     cdef bytes shown = b""
@@ -333,14 +338,14 @@ cdef void refuse_unknown(Call *call):
         return
     if (<CommandTable>call.core.commands).find(call.args[0].data, call.args[0].length) != NULL:
         reply_error_bytes(call.client, b"ERR unknown subcommand '%.128s'. Try %s HELP." % (
-            PyBytes_FromStringAndSize(call.args[1].data, call.args[1].length), name.upper()))
+            text_of(&call.args[1]), name.upper()))
         return
     for i in range(1, call.count):
         if len(shown) >= 128:
             break
-        shown += b"'%.*s' " % (
-            128 - len(shown), PyBytes_FromStringAndSize(call.args[i].data, call.args[i].length))
-    reply_error_bytes(call.client, b"ERR unknown command '%.128s', with args beginning with: %s" % (name, shown))
+        shown += b"'%.*s' " % (128 - len(shown), text_of(&call.args[i]))
+    reply_error_bytes(call.client, b"ERR unknown command '%.128s', with args beginning with: %s" % (
+        text_of(&call.args[0]), shown))
 
 
 cdef void run(Call *call):
@@ -356,8 +361,6 @@ cdef void run(Call *call):
     core.call = call
     # Before it runs, because CLIENT LIST shows the client that asks.
     client.last_command = command
-    client.commands += 1
-    core.statistics.commands += 1
     if command.native != NULL:
         command.native(call)
     else:
@@ -365,6 +368,8 @@ cdef void run(Call *call):
     core.call = outer
     if client.close_after_command:
         close_after_reply(client, CLOSE_QUIT)
+    client.commands += 1
+    core.statistics.commands += 1
     command.calls += 1
     command.failed_calls += call.failed
     if call.dirty != 0:

@@ -18,13 +18,24 @@ from ranvier.engine.number cimport parse_integer
 from ranvier.engine.reply cimport reply_error
 
 cdef bytes arg_bytes(const Arg *arg)
-# An option word, compared without regard to case; `word` is in lower case.
+# An option word, compared without regard to case and as a C string: a NUL byte ends it. `word` is in lower case.
 cdef bint arg_is(const Arg *arg, const char *word) noexcept nogil
 cdef void reply_command_error(Call *call, const char *before) noexcept
 cdef void reply_wrong_arity(Call *call) noexcept
 
 # The moment that an expiry argument means, in wall-clock ms; 0 (with the error replied) when it is not valid.
 cdef bint parse_expiry(Call *call, const Arg *arg, bint milliseconds, bint absolute, int64_t *at_ms) noexcept
+
+
+# As find_read, counting a hit or a miss, but looking is no access.
+cdef Entry *look_up(Call *call, const Arg *key) noexcept
+# Delete an existing key that was given an expiry in the past: counted, told and propagated as an expiry.
+cdef void delete_expired(Call *call, uint64_t hash, const Arg *key) noexcept
+
+
+cdef inline bint has_passed(const Call *call, int64_t at_ms) noexcept nogil:
+    """Whether a key with this expiry is gone already, and it is for this server to say so."""
+    return at_ms <= call.core.wall_ms and call.core.keyspace.expires_are_deletes
 
 
 cdef inline Entry *find_read(Call *call, const Arg *key) noexcept:

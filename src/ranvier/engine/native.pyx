@@ -2,6 +2,9 @@
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
+from ranvier.engine.core cimport EVENT_EXPIRED
+from ranvier.engine.database cimport database_delete
+from ranvier.engine.dispatch cimport changed, propagate_as, propagates
 from ranvier.engine.reply cimport reply_error_bytes
 
 
@@ -9,15 +12,32 @@ cdef bytes arg_bytes(const Arg *arg):
     return PyBytes_FromStringAndSize(arg.data, arg.length)
 
 
+cdef Entry *look_up(Call *call, const Arg *key) noexcept:
+    cdef Entry *entry
+    call.core.keyspace.no_touch += 1
+    entry = find_read(call, key)
+    call.core.keyspace.no_touch -= 1
+    return entry
+
+
+cdef void delete_expired(Call *call, uint64_t hash, const Arg *key) noexcept:
+    database_delete(call.database, hash, key.data, key.length, call.core.lazy_expire)
+    call.core.keyspace.expired += 1
+    changed(call, key.data, key.length, EVENT_EXPIRED, b"expired")
+    if propagates(call):
+        propagate_as(call, [[b"UNLINK" if call.core.lazy_expire else b"DEL", arg_bytes(key)]])
+
+
 cdef bint arg_is(const Arg *arg, const char *word) noexcept nogil:
     cdef size_t i
     cdef char c
     for i in range(arg.length):
         c = arg.data[i]
+        if c == 0:
+            return word[i] == 0
         if c'A' <= c <= c'Z':
             c |= 32
-        # The word's terminating NUL ends the comparison of a longer argument, unless that holds a NUL there too.
-        if c != word[i] or word[i] == 0:
+        if c != word[i]:
             return False
     return word[arg.length] == 0
 

@@ -7,13 +7,21 @@ from ranvier.engine.core cimport EVENT_GENERIC, Arg, Call, native_t
 from ranvier.engine.database cimport (
     database_delete,
     database_find,
-    database_find_read,
     database_hash,
     database_set_expiry,
 )
-from ranvier.engine.dispatch cimport changed, propagate_as, propagates
+from ranvier.engine.dispatch cimport changed, propagate_as, propagates, text_of
 from ranvier.engine.entry cimport Entry, entry_expiry, entry_type
-from ranvier.engine.native cimport arg_bytes, arg_is, find_read, integer_argument, reply_command_error, reply_wrong_arity
+from ranvier.engine.native cimport (
+    arg_bytes,
+    arg_is,
+    delete_expired,
+    has_passed,
+    integer_argument,
+    look_up,
+    reply_command_error,
+    reply_wrong_arity,
+)
 from ranvier.engine.reply cimport reply_bulk, reply_error, reply_error_bytes, reply_integer, reply_raw
 
 cdef const char *TYPE_REPLIES[6]
@@ -100,15 +108,14 @@ cdef void exists(Call *call) noexcept:
     cdef size_t i
     cdef int64_t found = 0
     for i in range(1, call.count):
-        found += find_read(call, &call.args[i]) != NULL
+        found += look_up(call, &call.args[i]) != NULL
     reply_integer(call.client, found)
 
 
 cdef void type_(Call *call) noexcept:
-    cdef Arg *key = &call.args[1]
     cdef const char *text = b"+none\r\n"
     cdef size_t length = 0
-    cdef Entry *entry = database_find(call.database, call.hash, key.data, key.length)
+    cdef Entry *entry = look_up(call, &call.args[1])
     if entry != NULL:
         text = TYPE_REPLIES[entry_type(entry)]
     while text[length] != 0:
@@ -133,7 +140,7 @@ cdef int parse_conditions(Call *call) noexcept:
             conditions |= CONDITION_LT
         else:
             call.failed = True
-            reply_error_bytes(call.client, b"ERR Unsupported option " + arg_bytes(&call.args[i]))
+            reply_error_bytes(call.client, b"ERR Unsupported option " + text_of(&call.args[i]))
             return -1
     if conditions & CONDITION_NX and conditions & ~CONDITION_NX:
         reply_error(call, b"ERR NX and XX, GT or LT options at the same time are not compatible")
@@ -158,8 +165,10 @@ cdef bint conditions_met(int conditions, int64_t current_ms, int64_t at_ms) noex
 cdef void expire_at(Call *call, bint milliseconds, bint absolute) noexcept:
     cdef Arg *key = &call.args[1]
     cdef int64_t at_ms = 0
-    cdef int conditions
+    cdef int conditions = parse_conditions(call) if call.count > 3 else 0
     cdef Entry *entry
+    if conditions < 0:
+        return
     if not integer_argument(call, &call.args[2], &at_ms):
         return
     if not milliseconds:
@@ -172,18 +181,12 @@ cdef void expire_at(Call *call, bint milliseconds, bint absolute) noexcept:
             reply_command_error(call, b"ERR invalid expire time")
             return
         at_ms += call.core.wall_ms
-    conditions = parse_conditions(call) if call.count > 3 else 0
-    if conditions < 0:
-        return
     entry = database_find(call.database, call.hash, key.data, key.length)
     if entry == NULL or (conditions and not conditions_met(conditions, entry_expiry(entry), at_ms)):
         reply_integer(call.client, 0)
         return
-    if at_ms <= call.core.wall_ms and call.core.keyspace.expires_are_deletes:
-        database_delete(call.database, call.hash, key.data, key.length, call.core.lazy_expire)
-        changed(call, key.data, key.length, EVENT_GENERIC, b"del")
-        if propagates(call):
-            propagate_as(call, [[b"UNLINK" if call.core.lazy_expire else b"DEL", arg_bytes(key)]])
+    if has_passed(call, at_ms):
+        delete_expired(call, call.hash, key)
     else:
         database_set_expiry(call.database, call.hash, entry, at_ms)
         changed(call, key.data, key.length, EVENT_GENERIC, b"expire")
@@ -210,11 +213,7 @@ cdef void pexpireat(Call *call) noexcept:
 
 cdef int64_t expiry_of(Call *call) noexcept:
     """The key's expiry in wall-clock ms; -1 none, -2 no key. Reading a TTL is no access."""
-    cdef Arg *key = &call.args[1]
-    cdef Entry *entry
-    call.core.keyspace.no_touch += 1
-    entry = database_find_read(call.database, call.hash, key.data, key.length)
-    call.core.keyspace.no_touch -= 1
+    cdef Entry *entry = look_up(call, &call.args[1])
     return -2 if entry == NULL else entry_expiry(entry)
 
 

@@ -1,7 +1,7 @@
 """Native handlers of the group string: counting, appending, ranges, and the longest common subsequence."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -10,6 +10,7 @@ from ranvier.engine.database cimport (
     database_find_write,
     database_set_integer,
     database_set_string,
+    database_set_text,
     database_writable_blob,
     entry_string,
 )
@@ -191,7 +192,7 @@ cdef void incrbyfloat(Call *call) noexcept:
         reply_error(call, b"ERR increment would produce NaN or Infinity")
         return
     length = print_long_double(text, value)
-    database_set_string(call.database, call.hash, key.data, key.length, text, length, True)
+    database_set_text(call.database, call.hash, key.data, key.length, text, length, True)
     changed(call, key.data, key.length, EVENT_STRING, b"incrbyfloat")
     if propagates(call):
         # The sum depends on the machine's long double: pass on the result.

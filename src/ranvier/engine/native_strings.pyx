@@ -18,7 +18,9 @@ from ranvier.engine.entry cimport TYPE_STRING, Entry, entry_expiry, entry_type
 from ranvier.engine.native cimport (
     arg_bytes,
     arg_is,
+    delete_expired,
     find_read,
+    has_passed,
     not_string,
     parse_expiry,
     reply_wrong_arity,
@@ -176,7 +178,7 @@ cdef bint same_string(const Entry *entry, const Arg *arg) noexcept nogil:
 
 cdef void set_with_expiry(Call *call, uint64_t hash, const Arg *key, const Arg *value, int64_t at_ms,
                           bint keep_expiry) noexcept:
-    """Set, and expire at `at_ms` when that is not -1; a moment that has passed leaves the key deleted on look-up."""
+    """Set, and expire at `at_ms` when that is not -1."""
     cdef Entry *entry = store(call, hash, key, value, keep_expiry)
     if at_ms >= 0:
         database_set_expiry(call.database, hash, entry, at_ms)
@@ -213,7 +215,10 @@ cdef void set_conditionally(Call *call, const Options *options) noexcept:
     cdef Arg *key = &call.args[1]
     cdef Entry *entry = NULL
     cdef bint met = True
-    if options.given & (OPTION_GET | OPTION_NX | OPTION_XX | OPTION_EQUALS):
+    cdef bint passed = options.given & OPTION_EXPIRY and has_passed(call, options.at_ms)
+    if options.given & OPTION_GET:
+        entry = find_read(call, key)
+    elif passed or options.given & (OPTION_NX | OPTION_XX | OPTION_EQUALS):
         entry = database_find(call.database, call.hash, key.data, key.length)
     if options.given & (OPTION_GET | OPTION_EQUALS) and not_string(call, entry):
         return
@@ -232,9 +237,12 @@ cdef void set_conditionally(Call *call, const Options *options) noexcept:
         reply_null(call.client)
     if not met:
         return
-    set_with_expiry(call, call.hash, key, &call.args[2], options.at_ms, options.given & OPTION_KEEP != 0)
-    if propagates(call) and call.count > 3:
-        propagate_set(call, key, &call.args[2], options.at_ms, options.given & OPTION_KEEP != 0)
+    if not passed:
+        set_with_expiry(call, call.hash, key, &call.args[2], options.at_ms, options.given & OPTION_KEEP != 0)
+        if propagates(call) and call.count > 3:
+            propagate_set(call, key, &call.args[2], options.at_ms, options.given & OPTION_KEEP != 0)
+    elif entry != NULL:
+        delete_expired(call, call.hash, key)
     if not options.given & OPTION_GET:
         reply_ok(call.client)
 
@@ -331,8 +339,8 @@ cdef void getex(Call *call) noexcept:
         return
     reply_entry_string(call.client, entry)
     if options.given & OPTION_EXPIRY:
-        if options.at_ms <= call.core.wall_ms:
-            delete_key(call, key)
+        if has_passed(call, options.at_ms):
+            delete_expired(call, call.hash, key)
             return
         database_set_expiry(call.database, call.hash, entry, options.at_ms)
         changed(call, key.data, key.length, EVENT_GENERIC, b"expire")

@@ -46,8 +46,8 @@ cdef void reply_error(Call *call, const char *text) noexcept:
 
 
 cdef void reply_error_bytes(Client *client, bytes text):
-    """An error line; the engine counts it by its code, the first word."""
-    cdef bytes line = b"-" + text.replace(b"\r", b" ").replace(b"\n", b" ") + b"\r\n"
+    """An error line, without line ends that an argument brought in; counted by its code, the first word."""
+    cdef bytes line = b"-" + text.rstrip(b"\r\n").replace(b"\r", b" ").replace(b"\n", b" ") + b"\r\n"
     client.core.statistics.errors += 1
     (<object>client.core.hooks).count_error(text.split(b" ", 1)[0])
     output_append(client, line, len(line))

@@ -256,6 +256,11 @@ cdef inline bint is_space(char c) noexcept nogil:
     return c == c' ' or (c >= c'\t' and c <= c'\r')
 
 
+cdef inline bint ends_word(char c) noexcept nogil:
+    # Vertical tab and form feed are skipped before a word, but belong to one that has begun (Valkey 9.1).
+    return c == c' ' or c == c'\t' or c == c'\r' or c == c'\n'
+
+
 cdef inline int hex_digit(char c) noexcept nogil:
     if c'0' <= c <= c'9':
         return c - c'0'
@@ -281,7 +286,10 @@ cdef inline char escaped(char c) noexcept nogil:
 
 
 cdef char *unquote(char **source, const char *end, char *target, char quote) noexcept nogil:
-    """Copy a quoted run to `target` (never ahead of *source); NULL when its quote does not close."""
+    """Copy a quoted run to `target` (never ahead of *source); NULL when its quote does not close.
+
+    A quote that ends the line closes, whatever stands before it.
+    """
     cdef char *p = source[0]
     while p < end:
         if p[0] == quote:
@@ -291,11 +299,11 @@ cdef char *unquote(char **source, const char *end, char *target, char quote) noe
                 and hex_digit(p[2]) >= 0 and hex_digit(p[3]) >= 0:
             target[0] = <char>(hex_digit(p[2]) * 16 + hex_digit(p[3]))
             p += 4
-        elif p[0] == c'\\' and quote == c'"' and end - p >= 2:
-            target[0] = escaped(p[1])
+        elif p[0] == c'\\' and end - p >= 3 and p[1] == quote:
+            target[0] = quote
             p += 2
-        elif p[0] == c'\\' and quote == c"'" and end - p >= 2 and p[1] == c"'":
-            target[0] = c"'"
+        elif p[0] == c'\\' and quote == c'"' and end - p >= 2 and p[1] != quote:
+            target[0] = escaped(p[1])
             p += 2
         else:
             target[0] = p[0]
@@ -317,7 +325,7 @@ cdef bint split_inline(Batch *batch, char *line, size_t length) noexcept nogil:
         if p >= end:
             return True
         start = target
-        while p < end and not is_space(p[0]):
+        while p < end and not ends_word(p[0]):
             if p[0] == c'"' or p[0] == c"'":
                 quote = p[0]
                 p += 1

@@ -129,6 +129,8 @@ class Server:
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
+        for client in self.engine.clients:
+            client.finish()
         self._stop_when_flushed(self.engine.monotonic_ms + patience_ms)
 
     def _stop_when_flushed(self, deadline_ms: int) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 from typing import TYPE_CHECKING
 
 from ranvier import limits
@@ -207,12 +206,11 @@ def _listen_at(server: Server, host: str, port: int, optional: bool) -> Listener
 
 
 def listen_unix(server: Server, path: str, permissions: int) -> Listener:
-    """Listen at a path, which a socket left behind there does not hinder. Raises ListenError."""
+    """Listen at a path, in place of whatever file is there. Raises ListenError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISSOCK(os.lstat(path).st_mode):
-                os.unlink(path)
+        with contextlib.suppress(OSError):      # what could not be removed, bind complains about
+            os.unlink(path)
         sock.bind(path)
         if permissions:
             os.chmod(path, permissions)

@@ -55,7 +55,7 @@ COMMANDS = (
         summary="Returns the value of a string and changes its expiry.",
         arguments="key@0 [expiration(EX seconds:integer | PX milliseconds:integer | "
                   "EXAT unix-time-seconds:unix-time | PXAT unix-time-milliseconds:unix-time | PERSIST)]",
-        propagated="PEXPIREAT key ms, PERSIST key, or DEL key when the time has passed", handler="native:getex",
+        propagated="PEXPIREAT key ms, PERSIST key, or UNLINK key when the time has passed", handler="native:getex",
     ),
     command(
         "GETRANGE", 4, "readonly", "1 RO access",
@@ -147,7 +147,7 @@ COMMANDS = (
                   "[expiration(EX seconds:integer^2.6.12 | PX milliseconds:integer^2.6.12 | "
                   "EXAT unix-time-seconds:unix-time^6.2.0 | PXAT unix-time-milliseconds:unix-time^6.2.0 | "
                   "KEEPTTL^6.0.0)]",
-        propagated="SET key value [PXAT ms or KEEPTTL], or DEL key when the time has passed", handler="native:set",
+        propagated="SET key value [PXAT ms or KEEPTTL], or UNLINK key when the time has passed", handler="native:set",
     ),
     command(
         "SETEX", 4, "write denyoom", "1 OW update",
