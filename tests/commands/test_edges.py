@@ -93,6 +93,10 @@ client list not-user foo
 client list type foo\0x
 client list skipme no\0x idle x
 client list id 1 x
+client list id
+client list id x
+client list id 0 foo
+client list id id 4 user foo
 client kill capa x
 client kill flags z
 client kill db 99
@@ -105,6 +109,15 @@ lmove l l left\0 RIGHT\0
 linsert l before\0 b x
 set k v nx\0
 memory usage k samples\0 -1
+command getkeysandflags lmpop 3.0 a b c left
+command getkeysandflags lmpop \x202x a b left
+command getkeysandflags lmpop 4294967298 a b left
+command getkeys lmpop 2147483649 a b left
+command getkeys lmpop 99999999999999999999x a b left
+command getkeys lmpop -4294967294 a b left
+command getkeys lmpop x a b left
+command getkeys lmpop 99x a b left
+command getkeys lmpop 02\0 a b left
 """.strip().splitlines()
 
 
@@ -114,7 +127,10 @@ def test_answers_are_valkeys(both: Wires, line: str) -> None:
     assert ours.raw == theirs.raw
 
 
-@pytest.mark.parametrize("cursor", [b" 5", b"\t1", b"+1", b"1\0", b"\x0b01", b"-0", b" -1", b"0" * 40])
+LOOSE_CURSORS = [b" 5", b"\t1", b"+1", b"1\0", b"\x0b01", b"-0", b" -1", b"-9223372036854775809", b"0" * 40]
+
+
+@pytest.mark.parametrize("cursor", LOOSE_CURSORS)
 def test_cursors_are_as_loose_as_valkeys(both: Wires, cursor: bytes) -> None:
     for wire in both:
         assert wire.call("SCAN", cursor, "COUNT", "1000").kind == b"*"
@@ -167,6 +183,11 @@ skipme no skipme yes
 NAME\0x a
 id 999999999
 not-id 999999999
+id skipme no
+not-id skipme no
+id id
+name a id
+name a not-id
 addr x
 """.strip().splitlines()
 

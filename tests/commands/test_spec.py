@@ -113,6 +113,8 @@ def keys_of(line: str) -> list[str]:
     ("blpop a b 0", ["a", "b"]),
     ("eval script 2 a b c", ["a", "b"]),
     ("eval script 0 c", []),
+    ("eval script 02 a b", ["a", "b"]),
+    ("zunionstore d 2x a b", ["a", "b", "d"]),
     ("zunionstore d 2 a b weights 1 2", ["d", "a", "b"]),
     ("xread count 2 streams a b 1 2", ["a", "b"]),
     ("xreadgroup group g c streams a 1", ["a"]),
@@ -135,7 +137,8 @@ def test_migrate_with_an_empty_key_takes_those_behind_keys() -> None:
 
 
 @pytest.mark.parametrize("line", [
-    "eval s -1 a", "eval s 3 a b", "eval s x a", "eval s 02 a b", "zunionstore d 0 a", "xread count 2 streams",
+    "eval s -1 a", "eval s 3 a b", "eval s x a", "eval s 3x a b", "msetex 02 a 1 b 2", "zunionstore d 0 a",
+    "xread count 2 streams",
 ])
 def test_arguments_that_contradict_the_specs(line: str) -> None:
     with pytest.raises(KeysError):

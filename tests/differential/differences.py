@@ -94,27 +94,11 @@ class OnPurpose:
     applies: Callable[[Request, Reply, Reply], bool]
 
 
-ANY = b"*"                                       # in OnPurpose.command: every command
 INT_RANGE = range(-(1 << 31), 1 << 31)
 
 
 def _is_help(request: Request, ours: Reply, theirs: Reply) -> bool:
     return len(request) >= 2 and request[1].upper() == b"HELP" and same_shape(ours, theirs)
-
-
-def _echoes_nul(request: Request, ours: Reply, theirs: Reply) -> bool:
-    """Both are errors, alike up to where Valkey's ends."""
-    head = theirs.raw[:-2].rstrip(b"'")
-    return ours.is_error and theirs.is_error and any(b"\0" in part for part in request) and ours.raw.startswith(head)
-
-
-def _is_name_with_nul(request: Request, ours: Reply, _: Reply) -> bool:
-    return request[1:2] != () and request[1].upper() == b"SETINFO" and b"\0" in request[-1] and ours.is_error
-
-
-def _is_loose_cursor(request: Request, ours: Reply, _: Reply) -> bool:
-    canonical = request[1].isdigit() and (request[1] == b"0" or request[1][:1] != b"0")
-    return not canonical and ours.raw == b"-ERR invalid cursor\r\n"
 
 
 def _is_wrapped_index(request: Request, ours: Reply, _: Reply) -> bool:
@@ -131,9 +115,6 @@ ON_PURPOSE: tuple[OnPurpose, ...] = (
         for container in (b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG")
     ),
     OnPurpose(b"LOLWUT", "the picture, and what may be said about it, is each server's own", lambda *_: True),
-    OnPurpose(ANY, "an error text repeats arguments whole; Valkey's end at a NUL byte, as C strings do", _echoes_nul),
-    OnPurpose(b"CLIENT", "a NUL byte in a library's name is refused; Valkey cuts the name there", _is_name_with_nul),
-    OnPurpose(b"SCAN", "numbers are strict; Valkey takes a cursor with white space or a NUL byte", _is_loose_cursor),
     OnPurpose(b"LSET", "an index beyond 32 bits is out of range; Valkey cuts it to 32 bits", _is_wrapped_index),
 )
 
@@ -153,6 +134,4 @@ def equal(request: Request, ours: Reply, theirs: Reply) -> bool:
     name = full_name(request)
     if name in MUST_DIFFER and MUST_DIFFER[name](ours, theirs):
         return True
-    return any(
-        known.command in (ANY, request[0].upper()) and known.applies(request, ours, theirs) for known in ON_PURPOSE
-    )
+    return any(known.command == request[0].upper() and known.applies(request, ours, theirs) for known in ON_PURPOSE)

@@ -124,6 +124,8 @@ class ClientFilter:
         self._database_count = database_count
         self._tests: dict[str, Test] = {}       # by name, NOT- included
         self._ids: dict[str, set[int]] = {}
+        if len(words) == 1:
+            raise CommandError(SYNTAX_ERROR)
         i = 0
         while i < len(words):
             i = self._read(words, i)
@@ -132,10 +134,10 @@ class ClientFilter:
         name = option(words[i]).decode("latin-1")
         inverted = name.startswith("NOT-")
         name = name.removeprefix("NOT-")
-        if i + 1 >= len(words):
-            raise CommandError(SYNTAX_ERROR)
         if name == "ID":
             return self._read_ids(words, i + 1, inverted)
+        if i + 1 >= len(words):
+            raise CommandError(SYNTAX_ERROR)
         value = words[i + 1]
         if name == "SKIPME" and not inverted and option(value) in (b"YES", b"NO"):
             self.skip_me = option(value) == b"YES"
@@ -147,17 +149,14 @@ class ClientFilter:
         return i + 2
 
     def _read_ids(self, words: list[bytes], i: int, inverted: bool) -> int:
-        """As many ids as follow; the first word must be one."""
+        """As many ids as follow, be it none."""
         ids = self._ids.setdefault("NOT-ID" if inverted else "ID", set())
-        first = i
         while i < len(words) and is_integer(words[i]):
             identifier = int(words[i])
             if identifier < 1:
                 raise CommandError("ERR client-id should be greater than 0")
             ids.add(identifier)
             i += 1
-        if i == first:
-            raise CommandError(SYNTAX_ERROR)
         self._add("ID", lambda client: client.id in ids, inverted)
         return i
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ranvier.commands.numbers import leading_int
+
 _PLACE: Final = re.compile(
     r"(?:(?P<keyword>[A-Z]+)@(?P<start>-?\d+)|(?P<index>\d+))"
     r"(?:(?P<count>#)|\.\.(?P<last>-?\d+))?(?:/(?P<step>\d+))?(?:%(?P<limit>\d+))?"
@@ -218,6 +220,22 @@ _EXTRACTORS: Final[dict[str, Callable[[Sequence[bytes]], list[Key] | None]]] = {
 }
 
 
+def _loosely_counted_keys(specs: Sequence[KeySpec], argv: Sequence[bytes]) -> list[Key] | None:
+    """The keys behind a count that is no strict number: the reference servers then read it as C's atoi does.
+
+    They know no flags of these keys, and name a destination last.
+    """
+    spec = next((spec for spec in specs if spec.counted and spec.index and spec.step == 1), None)
+    if spec is None:
+        return None
+    first = spec.index + 1
+    count = leading_int(argv[spec.index])
+    if not 1 <= count <= len(argv) - first:
+        return None
+    destinations = (other.index for other in specs if other.index and not other.counted)
+    return [Key(place, ()) for place in (*range(first, first + count), *destinations)]
+
+
 def extract_keys(name: str, specs: Sequence[KeySpec], argv: Sequence[bytes], *,
                  keys_required: bool = True) -> list[Key]:
     """The keys of the command line `argv` (name first), in the order in which they are named.
@@ -237,6 +255,9 @@ def extract_keys(name: str, specs: Sequence[KeySpec], argv: Sequence[bytes], *,
             continue
         places = _places(spec, argv, keys_required)
         if places is None:
-            raise KeysError(name)
+            loose = _loosely_counted_keys(specs, argv)
+            if loose is None:
+                raise KeysError(name)
+            return loose
         keys += [Key(place, spec.flags) for place in places]
     return keys

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _CURSOR: Final = re.compile(rb"[ \t-\r]*([+-]?)([0-9]+)")
+_LEADING: Final = re.compile(rb"[ \t-\r]*([+-]?)([0-9]+)")
 _INT_RANGE: Final = range(-2**31, 2**31)
 
 CURSOR_DIGITS: Final = 4300         # as many as int() reads; more of them are zeros, or too large a number
+INT64_DIGITS: Final = 19
 NOT_AN_INTEGER: Final = "ERR value is not an integer or out of range"
 
 
@@ -37,14 +39,24 @@ def is_integer(argument: bytes) -> bool:
 def cursor(argument: bytes) -> int:
     """A SCAN cursor: an unsigned 64-bit integer.
 
-    As C's strtoull reads it, except that a plain negative number is refused (Valkey 9.1).
+    As C's strtoull reads it, except that a plain negative number of 64 bits is refused (Valkey 9.1).
     """
     text = c_string(argument)
     found = _CURSOR.fullmatch(text)
     if found is None or len(found[2]) > CURSOR_DIGITS or int(found[2]) >= 2**64 \
-            or (text[:1] == b"-" and _INTEGER.fullmatch(text) is not None):
+            or (text[:1] == b"-" and is_integer(text)):
         raise CommandError("ERR invalid cursor")
     return int(found[1] + found[2]) % 2**64
+
+
+def leading_int(argument: bytes) -> int:
+    """What the argument begins with as a number, cut to 32 bits, 0 if it is none: C's atoi."""
+    found = _LEADING.match(argument)
+    if found is None:
+        return 0
+    digits = found[2].lstrip(b"0")[:INT64_DIGITS + 1] or b"0"
+    value = min(int(digits), 2**63 - 1) if found[1] != b"-" else max(-int(digits), -2**63)
+    return (value + 2**31) % 2**32 - 2**31
 
 
 def int_argument(argument: bytes) -> int:

@@ -307,8 +307,7 @@ cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *se
     # already, where any other order would crowd the keys that are left into few long chains.
     cdef ExpiredBatch batch
     cdef Entry *entry
-    cdef size_t expired = 0
-    cdef size_t i, index
+    cdef size_t expired = 0, i, index
     cdef int64_t average_ms
     memset(&batch, 0, sizeof(ExpiredBatch))
     batch.wall_ms = database.keyspace.wall_ms
