@@ -76,7 +76,6 @@ def test_an_address_that_is_not_there_is_refused(start_server: StartServer) -> N
         assert wire.call("PING").raw == b"+PONG\r\n"
 
 
-@pytest.mark.xfail(strict=True, reason="apply_listeners opens the new sockets while the old ones hold the port")
 def test_addresses_change_at_the_same_port(start_server: StartServer) -> None:
     server = start_server()
     with server.connect() as wire:

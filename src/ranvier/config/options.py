@@ -149,7 +149,10 @@ class Configuration:
         for key, value in options.items():
             name = key if key.lower() in OPTION_BY_NAME else key.replace("_", "-")
             given = value if isinstance(value, (list, tuple)) else (value,)
-            configuration.load(name, [_word(item) for item in given])
+            try:
+                configuration.load(name, [_word(item) for item in given])
+            except ConfigurationError as refusal:
+                raise ConfigurationError(f"{name}: {refusal.reason}") from None
         return configuration
 
     def value(self, name: str) -> Value:

@@ -3,8 +3,7 @@
 Strategy. An entry is one allocation whose address stands in `keys`, and also in `expires` when it has an expiry: the
 second table holds the same addresses under the same hashes, so that it costs eight bytes and a tag per volatile key.
 Whatever changes an entry's size may move it, and then both slots are written here, before anyone looks again.
-
-Invariants.
+Invariants:
 - An entry is in `expires` exactly if ENTRY_EXPIRES is set; `expires` owns nothing.
 - An entry is unlinked from both tables before its memory goes.
 - No call does more than a named amount of work: a value whose freeing is expensive goes to the garbage queue instead,

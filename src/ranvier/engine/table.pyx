@@ -222,7 +222,6 @@ cdef void drop_memory(Table *table) noexcept nogil:
 
 
 # --- chains ---
-
 cdef void bucket_add(Table *table, Bucket *bucket, uint8_t tag, void *item) noexcept nogil:
     """Put the item into the first free slot of the chain, which grows by a bucket when it has none."""
     cdef Bucket *more

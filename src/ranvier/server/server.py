@@ -21,11 +21,11 @@ from ranvier.errors import ConfigurationError, ListenError
 from ranvier.observe.info import render
 from ranvier.observe.log import WARNING, ServerLog
 from ranvier.observe.slowlog import Slowlog
+from ranvier.server.accept import Listener, listen_tcp, listen_unix
 from ranvier.server.before_sleep import before_sleep
 from ranvier.server.cron import Cron
 from ranvier.server.figures import Figures
 from ranvier.server.hooks import EngineHooks
-from ranvier.shells.accept import Listener, listen_tcp, listen_unix
 
 CLIENT_CLASSES = ("normal", "replica", "pubsub")  # in the engine's order
 EFFECT_OBSERVED = 1  # engine/core.pxd, Effect
