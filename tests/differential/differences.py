@@ -94,19 +94,8 @@ class OnPurpose:
     applies: Callable[[Request, Reply, Reply], bool]
 
 
-INT_RANGE = range(-(1 << 31), 1 << 31)
-
-
 def _is_help(request: Request, ours: Reply, theirs: Reply) -> bool:
     return len(request) >= 2 and request[1].upper() == b"HELP" and same_shape(ours, theirs)
-
-
-def _is_wrapped_index(request: Request, ours: Reply, _: Reply) -> bool:
-    """The index does not fit an int."""
-    try:
-        return int(request[2]) not in INT_RANGE and ours.raw == b"-ERR index out of range\r\n"
-    except ValueError:
-        return False
 
 
 ON_PURPOSE: tuple[OnPurpose, ...] = (
@@ -115,7 +104,6 @@ ON_PURPOSE: tuple[OnPurpose, ...] = (
         for container in (b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG")
     ),
     OnPurpose(b"LOLWUT", "the picture, and what may be said about it, is each server's own", lambda *_: True),
-    OnPurpose(b"LSET", "an index beyond 32 bits is out of range; Valkey cuts it to 32 bits", _is_wrapped_index),
 )
 
 CONTAINERS = {b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG"}

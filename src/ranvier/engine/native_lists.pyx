@@ -5,7 +5,7 @@ replied straight from the list into the output buffer; a large one is referenced
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 
 from ranvier.engine.core cimport Arg, Call, Client
@@ -324,6 +324,7 @@ cdef void lset(Call *call) noexcept:
         reply_error(call, b"ERR no such key")
     if found != OPEN_FOUND or not integer_argument(call, &call.args[2], &index):
         return
+    index = <int32_t>index       # Valkey 9.1.2 keeps 32 bits of it: 4294967296 is the first element (Redis 7.0 refuses)
     # As in the reference servers, the encoding changes even when the index turns out to be out of range.
     list_will_grow(&opened.list, list_fill(call), value.length, 1)
     if not list_seek(&opened.list, index, &cursor):
