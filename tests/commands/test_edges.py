@@ -242,6 +242,16 @@ def test_incrbyfloat_leaves_a_string(both: Wires, number: str) -> None:
         assert ours.raw == theirs.raw, command
 
 
+def test_memory_usage_measures_what_has_expired_and_is_still_there(both: Wires) -> None:
+    for wire in both:
+        wire.call("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+        wire.call("MSETEX", "1", "e", "v", "EXAT", "1")
+        assert wire.call("MEMORY", "USAGE", "e").number > 0
+        assert wire.call("EXISTS", "e").number == 0
+        assert wire.call("MEMORY", "USAGE", "e").value is None
+        wire.call("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+
+
 PIECES = (b"'", b'"', b"\\", b" ", b"a", b"x", b"4", b"n", b"\x0b", b"\\'", b'\\"', b"\t", b"\r", b"\x0c", b"\xfe")
 
 
