@@ -231,6 +231,15 @@ def test_look_ups_and_expiries_are_counted_as_valkeys(both: Wires, line: str) ->
     assert counted[0] == counted[1]
 
 
+def test_the_latest_expiry_is_told_rightly(both: Wires) -> None:
+    for command in (
+        ("SET", "k", "v", "PXAT", 2**63 - 1), ("EXPIRETIME", "k"), ("PEXPIRETIME", "k"), ("PEXPIREAT", "l", 2**63 - 1),
+        ("EXPIRETIME", "l"), ("EXPIREAT", "l", 9223372036854775), ("PEXPIRETIME", "l"), ("EXPIREAT", "l", 2**62),
+    ):  # fmt: skip
+        ours, theirs = (wire.call(*command) for wire in both)
+        assert ours.raw == theirs.raw, command
+
+
 @pytest.mark.parametrize("number", ["1", "1e3", "-5", "0.5", "9007199254740993"])
 def test_incrbyfloat_leaves_a_string(both: Wires, number: str) -> None:
     for command in (
