@@ -231,6 +231,15 @@ def test_look_ups_and_expiries_are_counted_as_valkeys(both: Wires, line: str) ->
     assert counted[0] == counted[1]
 
 
+def test_the_latest_expiry_is_told_rightly(both: Wires) -> None:
+    for command in (
+        ("SET", "k", "v", "PXAT", 2**63 - 1), ("EXPIRETIME", "k"), ("PEXPIRETIME", "k"), ("PEXPIREAT", "l", 2**63 - 1),
+        ("EXPIRETIME", "l"), ("EXPIREAT", "l", 9223372036854775), ("PEXPIRETIME", "l"), ("EXPIREAT", "l", 2**62),
+    ):  # fmt: skip
+        ours, theirs = (wire.call(*command) for wire in both)
+        assert ours.raw == theirs.raw, command
+
+
 @pytest.mark.parametrize("number", ["1", "1e3", "-5", "0.5", "9007199254740993"])
 def test_incrbyfloat_leaves_a_string(both: Wires, number: str) -> None:
     for command in (
@@ -240,6 +249,16 @@ def test_incrbyfloat_leaves_a_string(both: Wires, number: str) -> None:
     ):  # fmt: skip
         ours, theirs = (wire.call(*command) for wire in both)
         assert ours.raw == theirs.raw, command
+
+
+def test_memory_usage_measures_what_has_expired_and_is_still_there(both: Wires) -> None:
+    for wire in both:
+        wire.call("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+        wire.call("MSETEX", "1", "e", "v", "EXAT", "1")
+        assert wire.call("MEMORY", "USAGE", "e").number > 0
+        assert wire.call("EXISTS", "e").number == 0
+        assert wire.call("MEMORY", "USAGE", "e").value is None
+        wire.call("DEBUG", "SET-ACTIVE-EXPIRE", "1")
 
 
 PIECES = (b"'", b'"', b"\\", b" ", b"a", b"x", b"4", b"n", b"\x0b", b"\\'", b'\\"', b"\t", b"\r", b"\x0c", b"\xfe")

@@ -98,12 +98,17 @@ def _is_help(request: Request, ours: Reply, theirs: Reply) -> bool:
     return len(request) >= 2 and request[1].upper() == b"HELP" and same_shape(ours, theirs)
 
 
+def _is_past_key_name(request: Request, ours: Reply, theirs: Reply) -> bool:
+    return request[1].upper() == b"ENCODING" and (ours.value, theirs.value) == (b"embstr", b"raw")
+
+
 ON_PURPOSE: tuple[OnPurpose, ...] = (
     *(
         OnPurpose(container, "help texts are written in Ranvier's own words", _is_help)
         for container in (b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG")
     ),
     OnPurpose(b"LOLWUT", "the picture, and what may be said about it, is each server's own", lambda *_: True),
+    OnPurpose(b"OBJECT", "embstr or raw: Valkey's string stays raw after RENAME from a long name", _is_past_key_name),
 )
 
 CONTAINERS = {b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG"}

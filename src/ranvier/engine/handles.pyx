@@ -18,7 +18,7 @@ from ranvier.engine.entry cimport (
     entry_expiry, entry_key, entry_key_length, entry_type,
 )
 from ranvier.engine.memory cimport Blob, Memory, blob_data, release, resize
-from ranvier.engine.table cimport table_scan
+from ranvier.engine.table cimport table_find, table_scan
 
 from ranvier.errors import CommandError
 
@@ -287,11 +287,14 @@ cdef class DatabaseHandle:
     def memory_usage(self, bytes key, size_t samples=5) -> int | None:
         """Bytes held for the key and its value, its share of the table included; None if there is no such key.
 
+        A key that has expired, but is not deleted yet, is measured too: it does take memory.
         `samples` nodes of a long list are measured and the rest estimated; 0 measures all.
         """
-        cdef Entry *entry = self.entry_of(key)
-        if entry == NULL:
+        cdef void **slot = table_find(&self.database.keys, self.hash_of(key), key, <size_t>len(key))
+        cdef Entry *entry
+        if slot == NULL:
             return None
+        entry = <Entry *>slot[0]
         return entry_memory_bytes(entry, samples) + (2 if entry_expiry(entry) >= 0 else 1) * sizeof(void *)
 
     def expire_slice(self, size_t buckets) -> tuple:

@@ -1,7 +1,7 @@
 """Native handlers of the groups generic (existence, deletion, expiry) and connection (PING, ECHO)."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from ranvier.engine.core cimport EVENT_GENERIC, Arg, Call, native_t
 from ranvier.engine.database cimport (
@@ -217,9 +217,14 @@ cdef int64_t expiry_of(Call *call) noexcept:
     return -2 if entry == NULL else entry_expiry(entry)
 
 
+cdef inline int64_t rounded_seconds(int64_t milliseconds) noexcept nogil:
+    """Of a time that is not negative, the latest one possible included."""
+    return <int64_t>((<uint64_t>milliseconds + 500) // 1000)
+
+
 cdef void ttl(Call *call) noexcept:
     cdef int64_t at_ms = expiry_of(call)
-    reply_integer(call.client, at_ms if at_ms < 0 else (at_ms - call.core.wall_ms + 500) // 1000)
+    reply_integer(call.client, at_ms if at_ms < 0 else rounded_seconds(at_ms - call.core.wall_ms))
 
 
 cdef void pttl(Call *call) noexcept:
@@ -229,7 +234,7 @@ cdef void pttl(Call *call) noexcept:
 
 cdef void expiretime(Call *call) noexcept:
     cdef int64_t at_ms = expiry_of(call)
-    reply_integer(call.client, at_ms if at_ms < 0 else (at_ms + 500) // 1000)
+    reply_integer(call.client, at_ms if at_ms < 0 else rounded_seconds(at_ms))
 
 
 cdef void pexpiretime(Call *call) noexcept:

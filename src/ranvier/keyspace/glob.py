@@ -116,6 +116,8 @@ def compile_glob(pattern: bytes, ignore_case: bool = False) -> Callable[[bytes],
         if ignore_case:
             text = text.lower()
         length = len(text)
+        if not length:
+            return pattern in (b"", b"*")       # the reference servers' matching does not begin: `**` is refused
         if length < shortest or not _fits(first, text, 0):
             return False
         if len(pieces) == 1:
