@@ -74,6 +74,7 @@ CASES = [
         ("colon", b"*1\r\n:1\r\n"),
         ("star", b"*1\r\n*1\r\n"),
         ("CR", b"*1\r\n\r\n"),
+        ("CR before a number", b"*1\r\n\r4\r\n"),
         ("NUL", b"*1\r\n\x00\r\n"),
         ("high byte", b"*1\r\n\xff\r\n"),
         ("LF", b"*1\r\n\n\r\n"),

@@ -205,11 +205,11 @@ cdef ParseStatus parse_multibulk(Parser *parser, Batch *batch, const char *data,
                 break
             if line == LINE_TOO_LONG:
                 return PARSE_ERROR_BULK_STRING
-            if line == LINE_BROKEN:
-                return PARSE_ERROR_CRLF
             if data[position] != c'$':
                 found[0] = data[position]
                 return PARSE_ERROR_EXPECTED_DOLLAR
+            if line == LINE_BROKEN:
+                return PARSE_ERROR_CRLF
             if not valid or value < 0 or value > limits.bulk_bytes:
                 return PARSE_ERROR_BULK_LENGTH
             if value > limits.unauthenticated_bulk_bytes and not authenticated:

@@ -21,7 +21,7 @@ Invariants.
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcmp, memcpy, memset
 
 from ranvier.engine.memory cimport (
@@ -33,12 +33,12 @@ cdef extern from *:
     #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
     #error "ranvier's engine reads hash input and bucket tags as little-endian words"
     #endif
-    #define ranvier_prefetch(address) __builtin_prefetch(address)
+    #define ranvier_prefetch(address) __builtin_prefetch((const void *)(address))
     #define ranvier_lowest_bit(word) __builtin_ctzll(word)
     #define ranvier_count_bits(word) __builtin_popcount(word)
     #define ranvier_expect(condition) __builtin_expect(!!(condition), 1)
     """
-    void ranvier_prefetch(const void *address) noexcept nogil
+    void ranvier_prefetch(uintptr_t address) noexcept nogil      # any address: it is a hint
     int ranvier_lowest_bit(uint64_t word) noexcept nogil
     unsigned int ranvier_count_bits(unsigned int word) noexcept nogil
     bint ranvier_expect(bint condition) noexcept nogil
@@ -277,7 +277,7 @@ cdef void remove_slot(Table *table, Bucket *home, Bucket *bucket, int slot) noex
 cdef void prefetch_items(const Bucket *bucket) noexcept nogil:
     cdef int slot
     for slot in range(SLOTS):
-        ranvier_prefetch(bucket.slots[slot])
+        ranvier_prefetch(<uintptr_t>bucket.slots[slot])
 
 
 cdef void split_bucket(Table *table) noexcept nogil:
@@ -402,7 +402,7 @@ cdef void table_clear(Table *table) noexcept nogil:
 
 cdef void table_prefetch(Table *table, uint64_t hash) noexcept nogil:
     if table.count != 0:
-        ranvier_prefetch(home_bucket(table, home_index(table, hash)))
+        ranvier_prefetch(<uintptr_t>home_bucket(table, home_index(table, hash)))
 
 
 cdef inline uint64_t match_tags(const Bucket *bucket, uint64_t hash) noexcept nogil:
@@ -416,18 +416,18 @@ cdef inline uint64_t match_tags(const Bucket *bucket, uint64_t hash) noexcept no
 
 cdef void table_prefetch_item(Table *table, uint64_t hash) noexcept nogil:
     cdef const Bucket *bucket
-    cdef const char *item
+    cdef uintptr_t item
     cdef uint64_t match
     if table.count == 0:
         return
     bucket = home_bucket(table, home_index(table, hash))
     match = match_tags(bucket, hash)
     if match:
-        item = <const char *>bucket.slots[(ranvier_lowest_bit(match) >> 3) - 1]
+        item = <uintptr_t>bucket.slots[(ranvier_lowest_bit(match) >> 3) - 1]
         ranvier_prefetch(item)
         ranvier_prefetch(item + 32)
     elif bucket.present & CHAINED:
-        ranvier_prefetch(bucket.slots[6])
+        ranvier_prefetch(<uintptr_t>bucket.slots[6])
 
 
 cdef inline bint same_bytes(const char *one, const char *other, size_t length) noexcept nogil:
