@@ -108,7 +108,8 @@ class EngineHooks:
     def key_expired(self, database: int, key: bytes) -> None:
         """The effect call of an expiry, which is propagated as a deletion."""
         self.key_changed(database, key, EVENT_EXPIRED, b"expired")
-        self.propagate(database, [[b"DEL", key]])
+        lazily = self._server.configuration.lazyfree_lazy_expire
+        self.propagate(database, [[b"UNLINK" if lazily else b"DEL", key]])
 
     def propagate(self, database: int, requests: list[list[bytes]]) -> None:
         """What a command did, in its deterministic form, for whoever persists or replicates."""
