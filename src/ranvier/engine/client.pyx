@@ -23,7 +23,7 @@ from ranvier.engine.core cimport (
     Call,
 )
 from ranvier.engine.dispatch cimport client_changed, client_propagate, select_database
-from ranvier.engine.input cimport input_free, query_bytes
+from ranvier.engine.input cimport input_free, query_bytes, query_memory
 from ranvier.engine.output cimport output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
@@ -170,9 +170,15 @@ cdef class ClientHandle:
         return PyBytes_FromStringAndSize(call.args[index].data, call.args[index].length)
 
     def close(self, reason: int = CLOSE_KILLED) -> None:
-        """Close now: what is owed is dropped, the socket is shut at once."""
+        """Close now: what is owed is dropped, the socket is shut at once.
+
+        Of a client whose requests are being executed nothing more runs, and the free step does the rest.
+        """
+        if self.state.core == NULL:
+            return
         request_close(&self.state, reason)
-        teardown(&self.state)
+        if not self.state.busy:
+            teardown(&self.state)
 
     def send(self, data: bytes) -> None:
         """Queue raw bytes (the rejection lines of the accept path)."""
@@ -196,7 +202,7 @@ cdef class ClientHandle:
             "obl": held,
             "oll": c.output_blocks,
             "omem": c.output_bytes,
-            "tot-mem": sizeof(Client) + c.query_capacity + c.output_bytes + (16384 if c.head != NULL else 0),
+            "tot-mem": sizeof(Client) + query_memory(c) + c.output_bytes + (16384 if c.head != NULL else 0),
             "events": ("r" if c.reading else "") + ("w" if c.want_write else ""),
             "cmd": "NULL" if c.last_command == NULL else c.last_command.name[:c.last_command.name_length].decode(),
             "resp": c.protocol,

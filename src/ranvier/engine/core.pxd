@@ -37,6 +37,7 @@ cdef struct Parser:
     Part *parts
     size_t part_count
     size_t part_capacity
+    size_t blob_bytes            # in the blobs of `parts`
     Blob *big                    # the big argument that is being filled, its CRLF included
 
 cdef struct Request:
@@ -88,6 +89,7 @@ cdef enum CommandFlag:
     COMMAND_CONTAINER = 1 << 0       # the second word chooses the command
     COMMAND_SKIP_SLOWLOG = 1 << 1
     COMMAND_QUICK = 1 << 2           # native and O(1) in a few arguments: timed in groups
+    COMMAND_SUBCOMMAND = 1 << 3      # found by way of its container only
 
 ctypedef void (*native_t)(Call *call) noexcept
 
@@ -169,6 +171,7 @@ cdef struct Client:
     bint reading                 # the poller watches for readability
     bint end_of_input            # the peer shut its sending side
     bint linger                  # close by way of PHASE_DRAINING
+    bint busy                    # its input is being executed: a close leaves the memory to the free step
     bint close_after_command     # the running command ends the conversation, its reply being the last
     bint pending_write           # on core.pending_writes
     bint stalled                 # has input that waits until less is owed to it
@@ -224,6 +227,8 @@ cdef struct Limits:
     size_t free_blocks
     size_t linger_bytes
     int64_t linger_ms
+    size_t expire_buckets            # looked at before the clock is read again
+    int64_t expire_ns                # of a turn
     size_t output_hard_bytes[3]      # by ClientClass; 0: no limit
     size_t output_soft_bytes[3]
     int64_t output_soft_seconds[3]
@@ -284,7 +289,8 @@ cdef struct Core:
     int timed_calls
     Database **databases
     int database_count
-    Batch batch
+    Batch batch                  # of the outermost execution
+    int depth                    # executions of input in progress, one inside the other
     Call *call                   # the call that is running, or NULL
     int poller                   # the loop's, for telling it what a client waits for
     Client *next_checked         # where the periodic look at the clients goes on

@@ -21,6 +21,7 @@ from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
+    COMMAND_SUBCOMMAND,
     GATE_AUTHENTICATION,
     Arg,
     Request,
@@ -52,6 +53,8 @@ from ranvier.engine.request cimport (
     PARSE_INCOMPLETE,
     ParseStatus,
     batch_clear,
+    batch_free,
+    batch_init,
     parse_requests,
     parser_reset,
 )
@@ -59,18 +62,11 @@ from ranvier.engine.table cimport table_prefetch, table_prefetch_item
 
 from ranvier.errors import CommandError
 
-cdef extern from "<time.h>" nogil:
-    cdef struct timespec:
-        long tv_sec
-        long tv_nsec
-    enum:
-        CLOCK_MONOTONIC
-    int clock_gettime(int clock, timespec *now)
-
 cdef enum:
     NAME_BYTES = 64              # no command's name is longer
     QUICK_ARGUMENTS = 8          # more of them, and a command is timed by itself
     TIMED_TOGETHER = 16
+    NESTED_REQUESTS = 8
     SLOW_NANOSECONDS = 1000000   # with a lower slowlog threshold every command is timed by itself
 
 PROTOCOL_ERRORS = {
@@ -85,12 +81,6 @@ PROTOCOL_ERRORS = {
     <int>PARSE_ERROR_QUOTES: b"unbalanced quotes in request",
     <int>PARSE_ERROR_CRLF: b"invalid CRLF in request",
 }
-
-
-cdef inline int64_t now_ns() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
 
 
 # ---- the table of commands ------------------------------------------------------------------------------------------
@@ -159,7 +149,7 @@ cdef class CommandTable:
         command.name_length = len(name)
         command.arity = arity
         command.gates = gates
-        command.flags = flags
+        command.flags = flags | (COMMAND_SUBCOMMAND if b"|" in name else 0)
         command.first_key, command.last_key, command.key_step = keys
         command.native = native
         command.handler = <void *>handler if handler is not None else NULL
@@ -191,14 +181,32 @@ cdef class CommandTable:
 # ---- parse and execute ----------------------------------------------------------------------------------------------
 
 cdef size_t process_requests(Core *core, Client *client, char *data, size_t length):
+    # A handler may feed another client, whose requests then get a batch of their own.
+    cdef Batch nested
+    cdef Batch *batch = &core.batch
+    if core.depth > 0:
+        batch = &nested
+        batch_init(batch, &core.memory, NESTED_REQUESTS)
+    core.depth += 1
+    client.busy = True
+    try:
+        return run_requests(core, client, batch, data, length)
+    finally:
+        client.busy = False
+        core.depth -= 1
+        batch_clear(batch)
+        if batch == &nested:
+            batch_free(batch)
+
+
+cdef size_t run_requests(Core *core, Client *client, Batch *batch, char *data, size_t length):
     cdef size_t offset = 0, consumed = 0, done
     cdef ParseStatus status
     cdef char found = 0
-    cdef Batch *batch = &core.batch
     while offset < length and may_execute(client):
         if client.owed_bytes > core.limits.owed_bytes:
+            # The parser stays where it is: what it holds of the next request is no longer in `data`.
             client.stalled = True
-            parser_reset(&client.parser, &core.memory)
             break
         client.stalled = False
         status = parse_requests(&client.parser, batch, data + offset, length - offset, &core.limits,
@@ -241,6 +249,8 @@ cdef size_t execute_batch(Core *core, Client *client, Batch *batch):
         request = &batch.requests[i]
         args = batch.args + request.first
         command = commands.find(args[0].data, args[0].length)
+        if command != NULL and command.flags & COMMAND_SUBCOMMAND:
+            command = NULL
         request.command = command
         # Arity is checked before a key is looked for: the arguments may not be there.
         if command != NULL and 0 < command.first_key < <int64_t>request.count:
@@ -332,11 +342,12 @@ cdef void refuse_unknown(Call *call):
     cdef bytes name = PyBytes_FromStringAndSize(call.args[0].data, call.args[0].length)
     cdef bytes shown = b""
     cdef size_t i
+    cdef Command *container = (<CommandTable>call.core.commands).find(call.args[0].data, call.args[0].length)
     if name.lower() in (b"post", b"host:"):
         (<object>call.core.hooks).attack(<ClientHandle>call.client.handle)
         request_close(call.client, CLOSE_ATTACK)
         return
-    if (<CommandTable>call.core.commands).find(call.args[0].data, call.args[0].length) != NULL:
+    if container != NULL and container.flags & COMMAND_CONTAINER:
         reply_error_bytes(call.client, b"ERR unknown subcommand '%.128s'. Try %s HELP." % (
             text_of(&call.args[1]), name.upper()))
         return
@@ -364,7 +375,10 @@ cdef void run(Call *call):
     if command.native != NULL:
         command.native(call)
     else:
-        run_handler(call)
+        try:
+            run_handler(call)
+        finally:
+            core.call = outer
     core.call = outer
     if client.close_after_command:
         close_after_reply(client, CLOSE_QUIT)
@@ -376,6 +390,9 @@ cdef void run(Call *call):
         core.dirty += call.dirty
         if propagates(call):
             propagate(call)
+    if call.propagated != NULL:
+        Py_DECREF(<list>call.propagated)
+        call.propagated = NULL
     if quick:
         core.timed = command
         core.timed_calls += 1
@@ -416,25 +433,22 @@ cdef void run_handler(Call *call):
 
     Anything else that it raises is a bug: that one client is closed, the server goes on (design, law 13).
     """
-    cdef size_t skip = 1 if command_is_top(call.command) else 2
+    cdef size_t skip = 2 if call.command.flags & COMMAND_SUBCOMMAND else 1
     cdef ClientHandle handle = <ClientHandle>call.client.handle
+    cdef object value
     try:
-        reply_value(call.client, (<object>call.command.handler)(handle, arguments(call, skip)))
-    except CommandError as error:
-        call.failed = True
-        reply_error_bytes(call.client, str(error).encode("utf-8", "surrogateescape"))
+        try:
+            value = (<object>call.command.handler)(handle, arguments(call, skip))
+        except CommandError as error:
+            call.failed = True
+            reply_error_bytes(call.client, str(error).encode("utf-8", "surrogateescape"))
+            return
+        reply_value(call.client, value)
     except Exception as error:
+        # What it raised may have cut a reply short: none of it must leave.
         call.failed = True
-        (<object>call.core.hooks).bug(handle, error)
         request_close(call.client, CLOSE_BUG)
-
-
-cdef inline bint command_is_top(const Command *command) noexcept nogil:
-    cdef size_t i
-    for i in range(command.name_length):
-        if command.name[i] == c'|':
-            return False
-    return True
+        (<object>call.core.hooks).bug(handle, error)
 
 
 # ---- effects --------------------------------------------------------------------------------------------------------
@@ -468,7 +482,10 @@ cdef void propagate(Call *call):
 
 cdef void client_changed(Client *client, int database_index, bytes key, bytes event, uint32_t event_class):
     cdef Call *call = client.core.call
-    cdef Database *selected = call.database
+    cdef Database *selected
+    if call == NULL or database_index >= client.core.database_count:
+        raise RuntimeError("a change is told by a running command, of a database that there is")
+    selected = call.database
     if database_index >= 0:
         call.database = client.core.databases[database_index]
     changed(call, key, len(key), event_class, event)
@@ -477,5 +494,5 @@ cdef void client_changed(Client *client, int database_index, bytes key, bytes ev
 
 cdef void client_propagate(Client *client, list requests):
     cdef Call *call = client.core.call
-    if propagates(call) and call.propagated == NULL:
+    if call != NULL and propagates(call) and call.propagated == NULL:
         propagate_as(call, requests)

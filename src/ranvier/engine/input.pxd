@@ -18,7 +18,9 @@ cdef size_t append_input(Client *client, const char *data, size_t length) noexce
 # Keep data[0:length], the beginning of a request or stalled requests, in the client's own memory. `data` is either the
 # shared buffer's or the client's own query[query_start:query_end] less what was consumed.
 cdef void keep_remainder(Client *client, const char *data, size_t length, bint shared) noexcept nogil
-# Bytes that this client's input holds in memory.
+# Bytes of requests that this client has sent and that have not run: what its limit is compared with.
 cdef size_t query_bytes(const Client *client) noexcept nogil
+# Memory that they take.
+cdef size_t query_memory(const Client *client) noexcept nogil
 cdef size_t query_limit(const Client *client) noexcept nogil
 cdef void input_free(Client *client) noexcept nogil

@@ -4,14 +4,15 @@ Strategy: all reads of a turn go one behind the other into one shared buffer, an
 has the beginning of a request (or requests that wait until less is owed to it). A big argument is collected in a blob
 that grows with what has arrived - never with what was announced - and becomes the command's argument without a copy.
 
-Invariant: query[query_start:query_end] begins with a request's first byte; while `parser.big` is set, what arrives
-belongs to it alone, and the query ends where the big argument begins.
+Invariant: query[query_start:query_end] begins with a request's first byte; while `parser.big` is not full, what arrives
+belongs to it alone, and the query ends where the big argument begins. A full one stays with a client that may not
+execute; what arrives then follows in the query, where the parser looks for it behind the big argument.
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcpy
 
-from ranvier.engine.core cimport PHASE_CLOSING_AFTER_REPLY, Core
+from ranvier.engine.core cimport PHASE_CLOSING_AFTER_REPLY, Core, Part
 from ranvier.engine.memory cimport Blob, blob_data, blob_grow, blob_new, release, resize
 from ranvier.engine.request cimport parser_reset, wants_blob
 
@@ -19,7 +20,11 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void *data, size_t size, int flags)
 
 cdef enum:
-    BLOB_FIRST_BYTES = 65536
+    BLOB_FIRST_BYTES = 16384
+
+
+cdef inline bint fills_big(const Client *client) noexcept nogil:
+    return client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2
 
 
 cdef void query_room(Client *client, size_t size) noexcept nogil:
@@ -43,7 +48,9 @@ cdef void blob_room(Client *client) noexcept nogil:
     cdef size_t announced = <size_t>client.parser.bulk_length + 2, capacity
     if big.capacity > big.size:
         return
-    capacity = big.size * 2 if big.size * 2 < announced else announced
+    capacity = big.size * 2 if big.size * 2 > BLOB_FIRST_BYTES else BLOB_FIRST_BYTES
+    if capacity > announced:
+        capacity = announced
     client.parser.big = blob_grow(&client.core.memory, big, capacity)
 
 
@@ -54,7 +61,7 @@ cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexc
     cdef ssize_t got
     cdef Blob *big
     if client.phase < PHASE_CLOSING_AFTER_REPLY:
-        if client.parser.big != NULL:
+        if fills_big(client):
             blob_room(client)
             big = client.parser.big
             target = blob_data(big) + big.size
@@ -79,7 +86,7 @@ cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexc
     client.input_bytes += got
     client.active_ms = core.monotonic_ms
     if kind == RECEIVED_OWN:
-        if client.parser.big != NULL:
+        if fills_big(client):
             client.parser.big.size += got
         else:
             client.query_end += got
@@ -89,7 +96,9 @@ cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexc
 cdef size_t append_input(Client *client, const char *data, size_t length) noexcept nogil:
     cdef Blob *big
     cdef size_t room
-    if client.parser.big == NULL:
+    if length == 0:
+        return 0
+    if not fills_big(client):
         query_room(client, length)
         memcpy(client.query + client.query_end, data, length)
         client.query_end += length
@@ -104,13 +113,8 @@ cdef size_t append_input(Client *client, const char *data, size_t length) noexce
 
 
 cdef void collect_big(Client *client, const char *data, size_t length) noexcept nogil:
-    """The first bytes of a big argument leave the query for a blob."""
-    cdef size_t announced = <size_t>client.parser.bulk_length + 2
-    cdef size_t capacity = length * 2 if length * 2 > BLOB_FIRST_BYTES else BLOB_FIRST_BYTES + 2
-    cdef Blob *big
-    if capacity > announced:
-        capacity = announced
-    big = blob_new(&client.core.memory, capacity)
+    """The first bytes of a big argument leave the query for a blob; room for more comes when more does."""
+    cdef Blob *big = blob_new(&client.core.memory, length)
     memcpy(blob_data(big), data, length)
     big.size = length
     client.parser.big = big
@@ -139,7 +143,13 @@ cdef void keep_remainder(Client *client, const char *data, size_t length, bint s
 
 
 cdef size_t query_bytes(const Client *client) noexcept nogil:
-    return client.query_end - client.query_start + (client.parser.big.size if client.parser.big != NULL else 0)
+    cdef size_t held = client.query_end - client.query_start + client.parser.blob_bytes
+    return held + client.parser.big.size if client.parser.big != NULL else held
+
+
+cdef size_t query_memory(const Client *client) noexcept nogil:
+    cdef size_t held = client.query_capacity + client.parser.blob_bytes + client.parser.part_capacity * sizeof(Part)
+    return held + client.parser.big.capacity if client.parser.big != NULL else held
 
 
 cdef size_t query_limit(const Client *client) noexcept nogil:

@@ -11,6 +11,7 @@ from all of them before it drops the handle that holds its memory.
 
 import heapq
 import os
+import threading
 from collections import deque
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -20,6 +21,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
+from posix.unistd cimport close as close_descriptor
 
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.core cimport (
@@ -27,24 +29,29 @@ from ranvier.engine.core cimport (
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
     PHASE_CLOSING,
+    PHASE_CLOSING_AFTER_REPLY,
     Client,
     Core,
     native_t,
 )
-from ranvier.engine.database cimport Database, database_expire_slice, database_free, database_new, free_garbage
+from ranvier.engine.database cimport Database, database_free, database_new, free_garbage
 from ranvier.engine.dispatch cimport CommandTable
 from ranvier.engine.handles cimport database_handle
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
 from ranvier.engine.natives cimport native_handler
-from ranvier.engine.output cimport free_spare_blocks, output_take
+from ranvier.engine.output cimport free_spare_blocks, output_free, output_take, spare_bytes
+from ranvier.engine.phase cimport request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
     clients_bytes,
+    expire_some_keys,
     feed_client,
+    key_expired,
     link_client,
+    owes_replies,
     receive_event,
     resume_clients,
     serve,
@@ -106,6 +113,7 @@ cdef class Engine:
     cdef object _posted
     cdef int _wake_read
     cdef int _wake_write
+    cdef object _wake_lock
     cdef readonly object hooks
     cdef readonly object clock
     cdef readonly CommandTable commands
@@ -114,10 +122,10 @@ cdef class Engine:
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
         cdef int i
-        self.core.poller = -1
         self._wake_read = self._wake_write = -1
         ranvier_tune_allocator()
         memset(&self.core, 0, sizeof(Core))
+        self.core.poller = -1
         self.hooks = hooks
         self.clock = clock
         self.system_clock = isinstance(clock, SystemClock)
@@ -125,6 +133,7 @@ cdef class Engine:
         self._watched = {}
         self._timers = []
         self._posted = deque()
+        self._wake_lock = threading.RLock()       # a signal handler may post, too
         self.next_client_id = 1
         self.next_timer_ms = -1
         self.core.engine = <void *>self
@@ -171,6 +180,9 @@ cdef class Engine:
         while self.core.keyspace.garbage != NULL:
             free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
         free_spare_blocks(&self.core)
+        for fd in (self._wake_read, self._wake_write, self.core.poller):
+            if fd >= 0:
+                close_descriptor(fd)
         free(self.core.databases)
         free(self.events)
         free(self.received)
@@ -195,6 +207,8 @@ cdef class Engine:
         self.core.limits.free_blocks = limits.FREE_BLOCKS
         self.core.limits.linger_bytes = limits.LINGER_BYTES
         self.core.limits.linger_ms = limits.LINGER_MILLISECONDS
+        self.core.limits.expire_buckets = limits.EXPIRE_BUCKETS_PER_SLICE
+        self.core.limits.expire_ns = <int64_t>limits.EXPIRE_MICROSECONDS_PER_TURN * 1000
 
     # ---- settings ---------------------------------------------------------------------------------------------------
 
@@ -266,19 +280,24 @@ cdef class Engine:
             poll_forget(self.core.poller, fd, True, False)
 
     def post(self, callback: object) -> None:
-        """Have the server's thread call `callback()`: the one method that any thread may use."""
+        """Have the server's thread call `callback()`: the one method that any thread may use.
+
+        Nothing happens when the engine is closed, or closes before it comes to it.
+        """
         self._posted.append(callback)
-        try:
-            os.write(self._wake_write, b"!")
-        except BlockingIOError:
-            pass                 # the pipe is full of wake-ups already
+        with self._wake_lock:    # the descriptor may be a stranger's once it is closed
+            try:
+                if self._wake_write >= 0:
+                    os.write(self._wake_write, b"!")
+            except BlockingIOError:
+                pass             # the pipe is full of wake-ups already
 
     def run_posted(self) -> None:
         try:
             os.read(self._wake_read, 4096)
         except BlockingIOError:
             pass
-        while self._posted:
+        for _ in range(len(self._posted)):       # what they post in turn waits for the next turn
             self._posted.popleft()()
 
     def call_at(self, monotonic_ms: int, callback: object) -> None:
@@ -389,24 +408,8 @@ cdef class Engine:
 
     def expire_keys(self, begin: bool) -> None:
         """Active expiry, bounded in time per turn: goes on in the next turn while many of the keys seen had expired."""
-        cdef int i
-        cdef size_t seen, expired
-        cdef int64_t end_ns
-        cdef Database *database
-        if not self.core.active_expire or not (begin or self.expire_unfinished):
-            return
-        self.expire_unfinished = False
-        end_ns = clock_ns(CLOCK_MONOTONIC) + <int64_t>limits.EXPIRE_MICROSECONDS_PER_TURN * 1000
-        for i in range(self.core.database_count):
-            database = self.core.databases[i]
-            while database.expires.count > 0:
-                seen = 0
-                expired = database_expire_slice(database, limits.EXPIRE_BUCKETS_PER_SLICE, &seen)
-                if clock_ns(CLOCK_MONOTONIC) > end_ns:
-                    self.expire_unfinished = expired * 10 > seen
-                    return
-                if expired * 10 <= seen:
-                    break
+        if self.core.active_expire and (begin or self.expire_unfinished):
+            self.expire_unfinished = expire_some_keys(&self.core)
 
     def free_values(self) -> None:
         """Free what was unlinked from the keyspace, bounded in time per turn."""
@@ -432,7 +435,8 @@ cdef class Engine:
         """Tear down the clients that are closing and let go of those that are closed."""
         cdef Client *client
         cdef int i
-        while self.core.closed != NULL:
+        # A handler may call this: then the client that is served, and those yet to be resumed, are still in use.
+        while self.core.closed != NULL and self.core.depth == 0:
             client = self.core.closed
             self.core.closed = client.next_closed
             teardown(client)
@@ -440,9 +444,10 @@ cdef class Engine:
             for i in range(self.event_next, self.event_count):
                 if self.events[i].token == <uintptr_t>client:
                     self.events[i].token = 0
+            output_free(client)      # what was sent to it since it was torn down
             handle = <ClientHandle>client.handle
-            self.hooks.client_closed(handle)
             Py_DECREF(handle)
+            self.hooks.client_closed(handle)
 
     cdef void count_turn(self):
         cdef int64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID)
@@ -468,15 +473,16 @@ cdef class Engine:
 
     def add_client(self, fd: int, handle: ClientHandle) -> None:
         """Serve the connected, non-blocking socket `fd` from now on; it is the engine's to close. -1: no socket."""
-        cdef Client *client
-        handle.attach(&self.core, fd)
-        client = &handle.state
-        client.id = self.next_client_id
-        self.next_client_id += 1
+        cdef Client *client = &handle.state
+        if client.core != NULL:
+            raise ValueError("the client has been added before")
         if fd >= 0:
             if poll_watch(self.core.poller, fd, <uintptr_t>client, True, False, False, False, False) < 0:
                 raise OSError(errno, os.strerror(errno))
             client.reading = True
+        handle.attach(&self.core, fd)
+        client.id = self.next_client_id
+        self.next_client_id += 1
         Py_INCREF(handle)        # until free_closed
         link_client(&self.core, client)
 
@@ -490,11 +496,14 @@ cdef class Engine:
 
     def take_output(self, handle: ClientHandle) -> bytes:
         """What a client without a socket has been sent since the last call; requests that waited for that run then."""
+        cdef Client *client = &handle.state
         taken = bytearray()
-        while handle.state.owed_bytes > 0:
-            taken += output_take(&handle.state)
-            if handle.state.stalled:
-                feed_client(&self.core, &handle.state, NULL, 0)
+        while client.owed_bytes > 0 and client.phase < PHASE_CLOSING:
+            taken += output_take(client)
+            if client.stalled:
+                feed_client(&self.core, client, NULL, 0)
+        if client.phase == PHASE_CLOSING_AFTER_REPLY:
+            request_close(client, client.close_reason)
         return bytes(taken)
 
     @property
@@ -509,13 +518,8 @@ cdef class Engine:
 
     @property
     def owes_replies(self) -> bool:
-        """Some client has replies that are not sent yet."""
-        cdef Client *client = self.core.first
-        while client != NULL:
-            if client.owed_bytes > 0 and client.phase < PHASE_CLOSING:
-                return True
-            client = client.next
-        return False
+        """Some client's socket has not taken all replies yet."""
+        return owes_replies(&self.core)
 
     @property
     def client_count(self) -> int:
@@ -572,6 +576,7 @@ cdef class Engine:
             "used_memory_bytes": core.memory.used_bytes,
             "used_memory_peak_bytes": core.memory.peak_bytes,
             "clients_bytes": clients_bytes(core),
+            "spare_bytes": spare_bytes(core),
         }
 
     def reset_statistics(self) -> None:
@@ -581,18 +586,14 @@ cdef class Engine:
         self.commands.reset_statistics()
 
     def close(self) -> None:
-        """Close every client and every descriptor of the loop. The engine is of no use afterwards."""
+        """Close every client and every descriptor of the loop. The engine is of no use afterwards. Idempotent."""
+        if self._wake_write < 0:
+            return
         for handle in self.clients:
             (<ClientHandle>handle).close(12)
         self.free_closed()
         self.unwatch(self._wake_read)
-        for fd in (self._wake_read, self._wake_write, self.core.poller):
-            os.close(fd)
-
-
-cdef void key_expired(void *context, void *database, const char *key, size_t length) noexcept:
-    """An expired key goes: the effect call of the databases' own deletions."""
-    cdef Core *core = <Core *>context
-    core.dirty += 1
-    if core.effects != 0:
-        (<object>core.hooks).key_expired((<Database *>database).index, key[:length])
+        with self._wake_lock:
+            for fd in (self._wake_read, self._wake_write, self.core.poller):
+                os.close(fd)
+            self._wake_read = self._wake_write = self.core.poller = -1

@@ -4,9 +4,9 @@ Strategy: an idle client holds nothing. The first reply takes a 16 KB block from
 chain more blocks, a large value is a node that refers to the value's blob. The write step sends from `sent` bytes into
 the head and gives blocks back as they empty, so a write resumes at the exact byte.
 
-Invariants: `owed_bytes` is the sum of all `used` less `sent`; `output_bytes` is the memory of every node behind the
-first, referenced values included, and is what the limits measure (the first block is the static buffer of the
-reference servers, which they do not count either). A blob under a node is never changed: its owner copies first.
+Invariants: `owed_bytes` is the sum of all `used` less `sent`; `output_bytes` is the memory of every node but a first
+block, and is what the limits measure (that block is the static buffer of the reference servers, which they do not count
+either; a referenced value counts wherever it stands). A blob under a node is never changed: its owner copies first.
 Once a client is closing, replies still being built are written over and over into its last block and never sent.
 """
 
@@ -14,7 +14,7 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcpy, memset
 
 from ranvier.engine.core cimport PHASE_CLOSED, PHASE_CLOSING
-from ranvier.engine.memory cimport allocate, blob_release, release
+from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release
 from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, request_close
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -78,6 +78,10 @@ cdef void free_spare_blocks(Core *core) noexcept nogil:
     core.free_block_count = 0
 
 
+cdef size_t spare_bytes(const Core *core) noexcept nogil:
+    return 0 if core.free_blocks == NULL else core.free_block_count * ranvier_usable_size(core.free_blocks)
+
+
 cdef inline size_t node_bytes(const Block *block) noexcept nogil:
     return block.used + sizeof(Block) if block.capacity == 0 else BLOCK_BYTES
 
@@ -87,9 +91,15 @@ cdef void chain(Client *client, Block *block) noexcept nogil:
         client.head = block
     else:
         client.tail.next = block
+    if client.head != block or block.capacity == 0:
         client.output_bytes += node_bytes(block)
         client.output_blocks += 1
     client.tail = block
+
+
+cdef void uncount(Client *client, const Block *block) noexcept nogil:
+    client.output_bytes -= node_bytes(block)
+    client.output_blocks -= 1
 
 
 cdef bint is_closing(const Client *client) noexcept nogil:
@@ -98,8 +108,10 @@ cdef bint is_closing(const Client *client) noexcept nogil:
 
 cdef char *output_extend(Client *client, size_t size) noexcept nogil:
     if client.tail != NULL and is_closing(client) and client.tail.capacity != 0:
-        client.owed_bytes -= client.tail.used
+        client.owed_bytes -= client.tail.used - (client.sent if client.tail == client.head else 0)
         client.tail.used = 0
+        if client.tail == client.head:
+            client.sent = 0
         return <char *>client.tail.data
     chain(client, block_take(client.core))
     if client.output_blocks > 0:
@@ -155,11 +167,12 @@ cdef void advance(Client *client, size_t count) noexcept nogil:
         block = client.head
         count -= block.used
         client.head = block.next
+        if block.capacity == 0:
+            uncount(client, block)
         if client.head == NULL:
             client.tail = NULL
-        else:
-            client.output_bytes -= node_bytes(client.head)
-            client.output_blocks -= 1
+        elif client.head.capacity != 0:
+            uncount(client, client.head)
         block_give_back(client.core, block)
     client.sent = count
 

@@ -15,6 +15,7 @@ from ranvier.engine.core cimport (
     PHASE_HANDSHAKE,
     PHASE_READY,
 )
+from ranvier.engine.output cimport queue_write
 
 cdef enum:
     PHASES = 7
@@ -66,10 +67,10 @@ cdef void request_close(Client *client, int reason) noexcept nogil:
 cdef void close_after_reply(Client *client, int reason) noexcept nogil:
     if client.close_reason == CLOSE_NONE:
         client.close_reason = reason
-    if client.owed_bytes == 0 and not client.linger:
+    if client.owed_bytes == 0 and (not client.linger or client.fd < 0):
         request_close(client, reason)
-    else:
-        set_phase(client, PHASE_CLOSING_AFTER_REPLY)
+    elif set_phase(client, PHASE_CLOSING_AFTER_REPLY) and client.owed_bytes == 0:
+        queue_write(client)      # the write step moves on who lingers, even with nothing to write
 
 
 cdef const char *close_reason_name(int reason) noexcept nogil:

@@ -10,6 +10,10 @@ from ranvier.engine.output cimport output_reference
 from ranvier.errors import CommandError
 from ranvier.values import Members, NoReplyType, NullArrayType, Pairs, Push, Status, Verbatim
 
+cdef extern from "Python.h":
+    int Py_EnterRecursiveCall(const char *where) noexcept        # nonzero: RecursionError is set
+    void Py_LeaveRecursiveCall() noexcept
+
 
 cdef void reply_long_bulk(Client *client, const char *data, size_t length) noexcept nogil:
     reply_header(client, c'$', <int64_t>length)
@@ -59,7 +63,7 @@ cdef bytes format_double(double value):
         return b"nan"
     if value in (float("inf"), float("-inf")):
         return b"inf" if value > 0 else b"-inf"
-    if value == <int64_t>value and -1e15 < value < 1e15:
+    if -1e15 < value < 1e15 and value == <int64_t>value:
         return b"%d" % <int64_t>value
     return repr(value).encode()
 
@@ -71,8 +75,26 @@ cdef int reply_bytes(Client *client, bytes value) except -1:
 
 cdef int reply_items(Client *client, char kind, object items) except -1:
     reply_header(client, kind, len(items))
-    for item in items:
-        reply_value(client, item)
+    if Py_EnterRecursiveCall(b" in a nested reply") != 0:
+        return -1
+    try:
+        for item in items:
+            reply_value(client, item)
+    finally:
+        Py_LeaveRecursiveCall()
+    return 0
+
+
+cdef int reply_pairs(Client *client, size_t count, object pairs) except -1:
+    reply_map(client, count)
+    if Py_EnterRecursiveCall(b" in a nested reply") != 0:
+        return -1
+    try:
+        for key, item in pairs:
+            reply_value(client, key)
+            reply_value(client, item)
+    finally:
+        Py_LeaveRecursiveCall()
     return 0
 
 
@@ -94,7 +116,7 @@ cdef int reply_value(Client *client, object value) except -1:
     if kind is list or kind is tuple:
         return reply_items(client, c'*', value)
     if kind is Status:
-        return reply_line(client, b"+%s\r\n" % value.encode())
+        return reply_line(client, b"+%s\r\n" % value.encode().replace(b"\r", b" ").replace(b"\n", b" "))
     return reply_rare_value(client, value)
 
 
@@ -106,11 +128,7 @@ cdef int reply_rare_value(Client *client, object value) except -1:
         reply_integer(client, 1 if value else 0)
         return 0
     if isinstance(value, dict):
-        reply_map(client, len(value))
-        for key, item in value.items():
-            reply_value(client, key)
-            reply_value(client, item)
-        return 0
+        return reply_pairs(client, len(value), value.items())
     if isinstance(value, (set, frozenset)):
         return reply_items(client, c'~' if resp3 else c'*', value)
     if isinstance(value, float):
@@ -127,11 +145,7 @@ cdef int reply_rare_value(Client *client, object value) except -1:
     if isinstance(value, Members):
         return reply_items(client, c'~' if resp3 else c'*', value)
     if isinstance(value, Pairs):
-        reply_map(client, len(value))
-        for key, item in value:
-            reply_value(client, key)
-            reply_value(client, item)
-        return 0
+        return reply_pairs(client, len(value), value)
     if isinstance(value, Verbatim):
         if resp3:
             return reply_line(client, b"=%d\r\n%s:%s\r\n" % (len(value.text) + 4, value.format.encode(), value.text))

@@ -18,6 +18,10 @@ from ranvier.engine.memory cimport Blob, allocate, blob_data, blob_release, rele
 from ranvier.engine.number cimport parse_integer
 
 
+cdef enum:
+    ARGUMENTS_KEPT = 1024        # room for more is given back after the batch
+
+
 cdef void batch_init(Batch *batch, Memory *memory, size_t requests) noexcept nogil:
     batch.memory = memory
     batch.arg_count = 0
@@ -43,6 +47,10 @@ cdef void batch_clear(Batch *batch) noexcept nogil:
                 blob_release(batch.memory, batch.args[i].blob)
     batch.arg_count = 0
     batch.request_count = 0
+    if batch.arg_capacity > ARGUMENTS_KEPT:
+        release(batch.memory, batch.args)
+        batch.arg_capacity = ARGUMENTS_KEPT
+        batch.args = <Arg *>allocate(batch.memory, ARGUMENTS_KEPT * sizeof(Arg))
 
 
 cdef void parser_init(Parser *parser) noexcept nogil:
@@ -54,6 +62,7 @@ cdef void parser_init(Parser *parser) noexcept nogil:
     parser.parts = NULL
     parser.part_count = 0
     parser.part_capacity = 0
+    parser.blob_bytes = 0
     parser.big = NULL
 
 
@@ -107,7 +116,10 @@ cdef void parts_to_batch(Parser *parser, Batch *batch, const char *data) noexcep
             batch_push(batch, blob_data(part.blob), part.length, part.blob)
         else:
             batch_push(batch, data + part.offset, part.length, NULL)
-    parser.part_count = 0
+    # Few requests come in pieces, and one of them may have had a million arguments: nothing is kept for the next.
+    release(batch.memory, parser.parts)
+    parser.parts = NULL
+    parser.part_count = parser.part_capacity = parser.blob_bytes = 0
 
 
 cdef void batch_to_parts(Parser *parser, Batch *batch, size_t first, const char *start) noexcept nogil:
@@ -159,6 +171,8 @@ cdef Line count_line(const char *text, size_t length, size_t limit, size_t *sear
         searched[0] = length
         return LINE_TOO_LONG if length > limit else LINE_WAIT
     searched[0] = end - text
+    if searched[0] > limit:      # as if its end had come later
+        return LINE_TOO_LONG
     if searched[0] + 1 >= length:
         return LINE_WAIT
     if end[1] != c'\n':
@@ -226,6 +240,7 @@ cdef ParseStatus parse_multibulk(Parser *parser, Batch *batch, const char *data,
                 return PARSE_ERROR_CRLF
             parser.big.size = <size_t>parser.bulk_length
             part_push(parser, batch.memory, 0, <size_t>parser.bulk_length, parser.big)
+            parser.blob_bytes += parser.big.capacity
             parser.big = NULL
         else:
             if length - position < need:
@@ -342,11 +357,16 @@ cdef bint split_inline(Batch *batch, char *line, size_t length) noexcept nogil:
 cdef ParseStatus parse_inline(Parser *parser, Batch *batch, char *data, size_t length, const Limits *limits) \
         noexcept nogil:
     """One line; as parse_multibulk, PARSE_FULL stands for "complete"."""
-    cdef char *end = <char *>memchr(data + parser.searched, c'\n', length - parser.searched)
-    cdef char *nul
+    cdef char *end = NULL
+    cdef char *nul = NULL
     cdef size_t line_length
-    # The reference servers search a C string: a NUL byte hides the line end (lifecycle A3-14).
-    nul = <char *>memchr(data + parser.searched, 0, (end - data if end != NULL else length) - parser.searched)
+    # The reference servers search a C string: a NUL byte hides the line end (lifecycle A3-14), and once found nothing
+    # behind it is looked at again.
+    if parser.searched < length and data[parser.searched] == 0:
+        nul = data + parser.searched
+    else:
+        end = <char *>memchr(data + parser.searched, c'\n', length - parser.searched)
+        nul = <char *>memchr(data + parser.searched, 0, (end - data if end != NULL else length) - parser.searched)
     if nul != NULL:
         end = NULL
         parser.searched = nul - data

@@ -24,4 +24,9 @@ cdef void write_clients(Core *core) noexcept nogil
 cdef void unlink_client(Core *core, Client *client) noexcept
 cdef void link_client(Core *core, Client *client) noexcept
 cdef void check_some_clients(Core *core, size_t count) except *
+# Active expiry, bounded in time; true when many of the keys seen had expired, so that it is worth going on.
+cdef bint expire_some_keys(Core *core) noexcept
+# The effect call of the databases' own deletions.
+cdef void key_expired(void *context, void *database, const char *key, size_t length) noexcept
+cdef bint owes_replies(const Core *core) noexcept nogil
 cdef size_t clients_bytes(const Core *core) noexcept nogil

@@ -14,7 +14,8 @@ from ranvier.engine.core cimport (
     PHASE_CLOSING_AFTER_REPLY,
     PHASE_DRAINING,
 )
-from ranvier.engine.dispatch cimport process_requests
+from ranvier.engine.database cimport Database, database_expire_slice
+from ranvier.engine.dispatch cimport now_ns, process_requests
 from ranvier.engine.input cimport (
     RECEIVED_END,
     RECEIVED_ERROR,
@@ -24,10 +25,12 @@ from ranvier.engine.input cimport (
     keep_remainder,
     query_bytes,
     query_limit,
+    query_memory,
     receive,
 )
 from ranvier.engine.output cimport check_output_limits, output_write, queue_write
 from ranvier.engine.phase cimport (
+    CLOSE_BUG,
     CLOSE_IDLE,
     CLOSE_PEER,
     CLOSE_QUERY_LIMIT,
@@ -92,7 +95,9 @@ cdef void serve(Core *core, Received *received) except *:
 
 cdef void feed_client(Core *core, Client *client, const char *data, size_t length) except *:
     cdef size_t taken
-    while may_execute(client):
+    if client.busy:
+        raise RuntimeError("a client cannot be fed by a command of its own")
+    while client.phase < PHASE_CLOSING_AFTER_REPLY:
         taken = append_input(client, data, length)
         process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
         data += taken
@@ -102,7 +107,10 @@ cdef void feed_client(Core *core, Client *client, const char *data, size_t lengt
 
 
 cdef void process(Core *core, Client *client, char *data, size_t length, bint shared) except *:
-    """Parse and execute data[0:length], which is the shared buffer's or the client's own query, and keep the rest."""
+    """Parse and execute data[0:length], which is the shared buffer's or the client's own query, and keep the rest.
+
+    An exception is a bug outside the handlers (a hook, a listener): that one client is closed (design, law 13).
+    """
     cdef size_t done
     if client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2:
         done = 0
@@ -110,7 +118,12 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
                                            and client.owed_bytes > core.limits.owed_bytes):
         done = 0
     else:
-        done = process_requests(core, client, data, length)
+        try:
+            done = process_requests(core, client, data, length)
+        except Exception as error:
+            (<object>core.hooks).bug(<ClientHandle>client.handle, error)
+            request_close(client, CLOSE_BUG)
+            return
     if client.phase >= PHASE_CLOSING_AFTER_REPLY:
         return
     keep_remainder(client, data + done, length - done, shared)
@@ -225,12 +238,37 @@ cdef void check_some_clients(Core *core, size_t count) except *:
         if client.phase == PHASE_DRAINING:
             if now >= client.linger_until_ms:
                 request_close(client, client.close_reason)
-        elif core.limits.idle_seconds > 0 and may_execute(client) \
+        elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
                 and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
             (<object>core.hooks).idle_client(<ClientHandle>client.handle)
             request_close(client, CLOSE_IDLE)
         elif client.owed_bytes > 0:
             check_output_limits(client)
+
+
+cdef bint expire_some_keys(Core *core) noexcept:
+    cdef int i
+    cdef size_t seen, expired
+    cdef Database *database
+    cdef int64_t end_ns = now_ns() + core.limits.expire_ns
+    for i in range(core.database_count):
+        database = core.databases[i]
+        while database.expires.count > 0:
+            seen = 0
+            expired = database_expire_slice(database, core.limits.expire_buckets, &seen)
+            if now_ns() > end_ns:
+                return expired * 10 > seen
+            if expired * 10 <= seen:
+                break
+    return False
+
+
+cdef void key_expired(void *context, void *database, const char *key, size_t length) noexcept:
+    """An expired key goes: the effect call of the databases' own deletions."""
+    cdef Core *core = <Core *>context
+    core.dirty += 1
+    if core.effects != 0:
+        (<object>core.hooks).key_expired((<Database *>database).index, key[:length])
 
 
 cdef void link_client(Core *core, Client *client) noexcept:
@@ -274,10 +312,19 @@ cdef void unlink_client(Core *core, Client *client) noexcept:
     core.memory.used_bytes -= sizeof(Client)
 
 
+cdef bint owes_replies(const Core *core) noexcept nogil:
+    cdef Client *client = core.first
+    while client != NULL:
+        if client.owed_bytes > 0 and client.phase < PHASE_CLOSING and client.fd >= 0:
+            return True
+        client = client.next
+    return False
+
+
 cdef size_t clients_bytes(const Core *core) noexcept nogil:
     cdef Client *client = core.first
     cdef size_t total = 0
     while client != NULL:
-        total += sizeof(Client) + client.query_capacity + client.output_bytes
+        total += sizeof(Client) + query_memory(client) + client.output_bytes
         client = client.next
     return total
