@@ -185,6 +185,7 @@ cdef struct Client:
     size_t query_start
     size_t query_end
     size_t query_capacity
+    size_t big_bytes             # of the big argument in its last request, 0 when there was none
     # output
     Block *head
     Block *tail
@@ -211,6 +212,8 @@ cdef struct Client:
 
 cdef struct Limits:
     size_t read_minimum_bytes
+    size_t read_before_big_bytes
+    size_t big_argument_trust_bytes
     size_t inline_request_bytes
     int64_t argument_count
     size_t big_argument_bytes

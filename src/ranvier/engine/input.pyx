@@ -72,6 +72,8 @@ cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexc
             target = client.query + client.query_end
             room = client.query_capacity - client.query_end
             kind = RECEIVED_OWN
+    if kind == RECEIVED_SHARED and client.big_bytes != 0 and room > core.limits.read_before_big_bytes:
+        room = core.limits.read_before_big_bytes
     while True:
         got = recv(client.fd, target, room, 0)
         if got >= 0 or errno != EINTR:
@@ -113,8 +115,10 @@ cdef size_t append_input(Client *client, const char *data, size_t length) noexce
 
 
 cdef void collect_big(Client *client, const char *data, size_t length) noexcept nogil:
-    """The first bytes of a big argument leave the query for a blob; room for more comes when more does."""
-    cdef Blob *big = blob_new(&client.core.memory, length)
+    """The first bytes of a big argument leave the query for a blob, with room by what the client has sent so far."""
+    cdef size_t announced = <size_t>client.parser.bulk_length + 2
+    cdef size_t room = 4 * length if 4 * length > client.big_bytes else client.big_bytes
+    cdef Blob *big = blob_new(&client.core.memory, room if room < announced else announced)
     memcpy(blob_data(big), data, length)
     big.size = length
     client.parser.big = big

@@ -191,6 +191,8 @@ cdef class Engine:
 
     cdef void set_fixed_limits(self):
         self.core.limits.read_minimum_bytes = limits.READ_MINIMUM_BYTES
+        self.core.limits.read_before_big_bytes = limits.READ_BEFORE_BIG_BYTES
+        self.core.limits.big_argument_trust_bytes = limits.BIG_ARGUMENT_TRUST_BYTES
         self.core.limits.inline_request_bytes = limits.INLINE_REQUEST_BYTES
         self.core.limits.argument_count = limits.ARGUMENT_COUNT
         self.core.limits.big_argument_bytes = limits.BIG_ARGUMENT_BYTES

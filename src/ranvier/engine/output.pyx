@@ -189,9 +189,8 @@ cdef ssize_t output_write(Client *client) noexcept nogil:
     while block != NULL and count < VECTORS and gathered < client.core.limits.write_bytes_per_turn:
         vectors[count].iov_base = <void *>(block.data + skip)
         vectors[count].iov_len = block.used - skip
-        # A little over the share, so that a 64 KB value leaves with its header and its line end in one piece.
-        if gathered + vectors[count].iov_len > client.core.limits.write_bytes_per_turn + BLOCK_BYTES:
-            vectors[count].iov_len = client.core.limits.write_bytes_per_turn + BLOCK_BYTES - gathered
+        if gathered + vectors[count].iov_len > client.core.limits.write_bytes_per_turn:
+            vectors[count].iov_len = client.core.limits.write_bytes_per_turn - gathered
         gathered += vectors[count].iov_len
         skip = 0
         count += 1

@@ -106,6 +106,13 @@ cdef void feed_client(Core *core, Client *client, const char *data, size_t lengt
             break
 
 
+cdef void note_big(Client *client) noexcept nogil:
+    """Remember how big an argument this client sends: whoever sent one is likely to send the next."""
+    cdef size_t trust = client.core.limits.big_argument_trust_bytes
+    if client.parser.big != NULL:
+        client.big_bytes = client.parser.big.size if client.parser.big.size < trust else trust
+
+
 cdef void process(Core *core, Client *client, char *data, size_t length, bint shared) except *:
     """Parse and execute data[0:length], which is the shared buffer's or the client's own query, and keep the rest.
 
@@ -118,6 +125,7 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
                                            and client.owed_bytes > core.limits.owed_bytes):
         done = 0
     else:
+        note_big(client)
         try:
             done = process_requests(core, client, data, length)
         except Exception as error:
@@ -126,6 +134,8 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
             return
     if client.phase >= PHASE_CLOSING_AFTER_REPLY:
         return
+    if shared and done == length:
+        client.big_bytes = 0
     keep_remainder(client, data + done, length - done, shared)
     length = query_bytes(client)
     if length > <size_t>core.statistics.input_peak_bytes:
