@@ -25,13 +25,13 @@ VALUES = st.one_of(
 SMALL = st.integers(-3, 40).map(lambda number: b"%d" % number)
 # One reply each, none of which closes the connection.
 REQUESTS = st.one_of(
-    st.tuples(st.sampled_from([b"SET", b"APPEND", b"GETSET", b"RPUSH", b"LPUSH", b"SETNX", b"ECHO"]), KEYS, VALUES),
+    st.tuples(st.sampled_from([b"SET", b"APPEND", b"GETSET", b"RPUSH", b"LPUSH", b"SETNX"]), KEYS, VALUES),
     st.tuples(st.sampled_from([b"GET", b"DEL", b"INCR", b"STRLEN", b"TYPE", b"LPOP", b"LLEN", b"EXISTS", b"TTL"]), KEYS),
     st.tuples(st.sampled_from([b"MSET", b"LINSERT", b"LMOVE", b"SETRANGE"]), KEYS, SMALL, KEYS, VALUES),
     st.tuples(st.sampled_from([b"LRANGE", b"GETRANGE", b"LTRIM", b"SETRANGE", b"LSET", b"SETBIT"]), KEYS, SMALL, SMALL),
     st.tuples(st.sampled_from([b"MGET", b"UNLINK", b"RENAME", b"COPY", b"TOUCH", b"LCS"]), KEYS, KEYS),
     st.tuples(st.sampled_from([b"PEXPIRE", b"EXPIRE", b"INCRBY", b"SELECT"]), KEYS, SMALL),
-    st.tuples(st.sampled_from([b"PING", b"DBSIZE", b"RANDOMKEY", b"FLUSHALL", b"RESET", b"CLIENT", b"INFO", b"nosuch"])),
+    st.tuples(st.sampled_from([b"PING", b"DBSIZE", b"RANDOMKEY", b"FLUSHALL", b"RESET", b"CLIENT", b"INFO", b"no"])),
     st.tuples(st.just(b"HELLO"), st.sampled_from([b"2", b"3", b"4"])),
     st.tuples(st.sampled_from([b"OBJECT", b"CLIENT", b"COMMAND", b"CONFIG", b"MEMORY"]), VALUES, VALUES),
     st.tuples(VALUES, VALUES),
@@ -49,11 +49,11 @@ SOUP = st.one_of(
 
 
 class Step(NamedTuple):
-    """`count` whole requests, or garbage, for one client; `cut` in thousandths is where the bytes are parted."""
+    """`requests` whole ones, or garbage (-1), for one client; `cut` in thousandths is where the bytes are parted."""
 
     client: int
     data: bytes
-    count: int
+    requests: int
     cut: int
 
 
@@ -98,10 +98,10 @@ def test_whatever_is_sent(steps: list[Step]) -> None:
         for step in steps:
             client = clients[step.client]
             answered = talk(client, step)
-            if step.count < 0 or ends_a_client(step):
+            if step.requests < 0 or ends_a_client(step):
                 ordered[step.client] = False
             if ordered[step.client]:
-                assert len(read_replies(answered)) == step.count
+                assert len(read_replies(answered)) == step.requests
                 assert not client.handle.closed
             if client.handle.closed:
                 assert client.talk(b"PING\r\n") == b""
