@@ -147,16 +147,18 @@ def test_a_status_with_line_ends_is_one_line() -> None:
         assert client.talk(b"LINES\r\n") == b"+a  +b\r\n"
 
 
-def test_a_listener_that_raises_costs_one_client() -> None:
+@pytest.mark.parametrize("kind", ["on_change", "on_propagate"])
+def test_a_listener_that_raises_costs_one_client(kind: str) -> None:
     with memory_server() as server, memory_client(server) as other, memory_client(server) as client:
 
-        def listener(database: int, requests: list[list[bytes]]) -> None:
+        def listener(*_: object) -> None:
             raise ZeroDivisionError
 
-        server.observe(on_propagate=listener)
+        server.observe(**{kind: listener})
         assert client.talk(PING + encode_command("SET", "k", "v") + PING) == b""
         assert client.handle.close_reason == "bug"
         server.propagation_listeners.clear()
+        server.change_listeners.clear()
         assert other.talk(b"GET k\r\n" + PING) == bulk(b"v") + PONG
 
 
