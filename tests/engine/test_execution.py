@@ -1,4 +1,4 @@
-"""Executing requests when handlers, hooks and peers do their worst: nothing is lost, mixed up, or used after its end."""
+"""Executing requests when handlers, hooks and peers do their worst: nothing is lost, mixed up or used too late."""
 
 import gc
 import os
@@ -50,7 +50,7 @@ def test_a_command_closes_its_own_client() -> None:
 
 
 def test_a_command_closes_its_own_client_with_a_big_argument() -> None:
-    seen = []
+    seen: list[bytes] = []
 
     def end(handle: ClientHandle, args: list[bytes]) -> None:
         handle.close()
@@ -129,9 +129,11 @@ def test_a_reply_nested_without_end_is_a_bug_and_no_crash() -> None:
         nested = [nested]
     endless: list[object] = []
     endless.append(endless)
+    values: list[object] = []
     with memory_server() as server:
         for value in (nested, endless, {1: endless}):
-            add_command(server, f"deep{id(value)}", lambda handle, args, value=value: value)
+            values.append(value)
+            add_command(server, f"deep{id(value)}", lambda handle, args: values[-1])
             with memory_client(server) as client:
                 assert client.talk(encode_command(f"deep{id(value)}")) == b""
                 assert client.handle.close_reason == "bug"
@@ -145,16 +147,18 @@ def test_a_status_with_line_ends_is_one_line() -> None:
         assert client.talk(b"LINES\r\n") == b"+a  +b\r\n"
 
 
-def test_a_listener_that_raises_costs_one_client() -> None:
+@pytest.mark.parametrize("kind", ["on_change", "on_propagate"])
+def test_a_listener_that_raises_costs_one_client(kind: str) -> None:
     with memory_server() as server, memory_client(server) as other, memory_client(server) as client:
 
-        def listener(database: int, requests: list[list[bytes]]) -> None:
+        def listener(*_: object) -> None:
             raise ZeroDivisionError
 
-        server.observe(on_propagate=listener)
+        server.observe(**{kind: listener})
         assert client.talk(PING + encode_command("SET", "k", "v") + PING) == b""
         assert client.handle.close_reason == "bug"
         server.propagation_listeners.clear()
+        server.change_listeners.clear()
         assert other.talk(b"GET k\r\n" + PING) == bulk(b"v") + PONG
 
 
@@ -278,7 +282,7 @@ def test_a_posted_call_that_posts_itself_lets_the_turn_go_on() -> None:
 def owed(client: MemoryClient) -> int:
     """Memory that the replies of a client hold."""
     numbers = client.handle.describe()
-    return numbers["omem"] + numbers["obl"]
+    return int(numbers["omem"]) + int(numbers["obl"])
 
 
 def test_a_pipeline_of_large_replies_is_never_owed_at_once() -> None:
@@ -354,7 +358,8 @@ def test_a_big_argument_complete_at_a_socket_whose_client_has_to_wait() -> None:
 
 
 @pytest.mark.parametrize("change", [
-    encode_command("DEL", "k"), encode_command("APPEND", "k", "tail"), encode_command("SETRANGE", "k", 0, "b" * 100_000),
+    encode_command("DEL", "k"), encode_command("APPEND", "k", "tail"),
+    encode_command("SETRANGE", "k", 0, "b" * 100_000),
     encode_command("SET", "k", "w"), b"FLUSHALL\r\n", encode_command("RENAME", "k", "l"), encode_command("UNLINK", "k"),
     encode_command("GETDEL", "k"), encode_command("SETBIT", "k", 0, 1), encode_command("PEXPIREAT", "k", 1),
 ], ids=lambda change: repr(change[:30]))

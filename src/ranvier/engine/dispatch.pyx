@@ -458,8 +458,12 @@ cdef void select_database(Client *client, int index) noexcept:
 
 
 cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept:
-    (<object>call.core.hooks).key_changed(
-        call.database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)
+    try:
+        (<object>call.core.hooks).key_changed(
+            call.database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)
+    except Exception as error:
+        request_close(call.client, CLOSE_BUG)
+        (<object>call.core.hooks).bug(<ClientHandle>call.client.handle, error)
 
 
 cdef void propagate_as(Call *call, list requests) noexcept:
