@@ -6,7 +6,7 @@ Numbers that are Redis's own are kept, because clients and operators know them (
 # Reading -------------------------------------------------------------------------------------------------------------
 READ_BUFFER_BYTES = 65536  # the loop's shared read buffer: what all reads of one turn fit in
 READ_MINIMUM_BYTES = 16384  # a read is not started with less room than this, so that every client gets a fair share
-READ_BEFORE_BIG_BYTES = 1024  # read of a client whose last request had a big argument: the next one comes without a copy
+READ_BEFORE_BIG_BYTES = 1024  # read of a client whose last request had a big argument: no copy of the next
 BIG_ARGUMENT_TRUST_BYTES = 1024**2  # room given at once to a client that has sent an argument of that size before
 INLINE_REQUEST_BYTES = 65536  # an inline line, and the header line of a count (PROTO_INLINE_MAX_SIZE)
 ARGUMENT_COUNT = 2**31 - 1  # announced by `*n`; the argument array grows with what has arrived
@@ -21,7 +21,7 @@ UNAUTHENTICATED_OUTPUT_BYTES = 1024  # CVE-2025-21605
 
 # Writing -------------------------------------------------------------------------------------------------------------
 OUTPUT_BLOCK_BYTES = 16384  # one block of the output buffer (PROTO_REPLY_CHUNK_BYTES)
-# One fast reader must not starve the others (NET_MAX_WRITES_PER_EVENT is 64 KB); header and line end of a 64 KB value fit.
+# One fast reader must not starve the others (NET_MAX_WRITES_PER_EVENT, 64 KB); a 64 KB value fits with its header.
 WRITE_BYTES_PER_TURN = 65536 + 512
 REFERENCED_VALUE_BYTES = 16384  # from here a value is referenced by the output buffer, not copied into it
 OWED_BYTES = 1024**2  # replies owed to a client beyond this make the rest of its requests wait for the write step

@@ -43,6 +43,7 @@ from ranvier.engine.output cimport free_spare_blocks, output_free, output_take, 
 from ranvier.engine.phase cimport request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
 from ranvier.engine.request cimport batch_free, batch_init
+from ranvier.engine.settings cimport load_limits
 from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
@@ -143,7 +144,7 @@ cdef class Engine:
         self.core.keyspace.memory = &self.core.memory
         self.core.keyspace.random = seeds[2] | 1
         self.core.keyspace.expires_are_deletes = 1
-        self.set_fixed_limits()
+        load_limits(&self.core.limits)
         self.read_clock()
         self.core.database_count = database_count
         self.core.databases = <Database **>calloc(database_count, sizeof(Database *))
@@ -188,29 +189,6 @@ cdef class Engine:
         free(self.received)
         free(self.ready_descriptors)
         free(self.shared)
-
-    cdef void set_fixed_limits(self):
-        self.core.limits.read_minimum_bytes = limits.READ_MINIMUM_BYTES
-        self.core.limits.read_before_big_bytes = limits.READ_BEFORE_BIG_BYTES
-        self.core.limits.big_argument_trust_bytes = limits.BIG_ARGUMENT_TRUST_BYTES
-        self.core.limits.inline_request_bytes = limits.INLINE_REQUEST_BYTES
-        self.core.limits.argument_count = limits.ARGUMENT_COUNT
-        self.core.limits.big_argument_bytes = limits.BIG_ARGUMENT_BYTES
-        self.core.limits.bulk_bytes = limits.BULK_BYTES
-        self.core.limits.query_buffer_bytes = limits.QUERY_BUFFER_BYTES
-        self.core.limits.batch_requests = limits.BATCH_REQUESTS
-        self.core.limits.unauthenticated_arguments = limits.UNAUTHENTICATED_ARGUMENTS
-        self.core.limits.unauthenticated_bulk_bytes = limits.UNAUTHENTICATED_BULK_BYTES
-        self.core.limits.unauthenticated_query_buffer_bytes = limits.UNAUTHENTICATED_QUERY_BUFFER_BYTES
-        self.core.limits.unauthenticated_output_bytes = limits.UNAUTHENTICATED_OUTPUT_BYTES
-        self.core.limits.write_bytes_per_turn = limits.WRITE_BYTES_PER_TURN
-        self.core.limits.referenced_value_bytes = limits.REFERENCED_VALUE_BYTES
-        self.core.limits.owed_bytes = limits.OWED_BYTES
-        self.core.limits.free_blocks = limits.FREE_BLOCKS
-        self.core.limits.linger_bytes = limits.LINGER_BYTES
-        self.core.limits.linger_ms = limits.LINGER_MILLISECONDS
-        self.core.limits.expire_buckets = limits.EXPIRE_BUCKETS_PER_SLICE
-        self.core.limits.expire_ns = <int64_t>limits.EXPIRE_MICROSECONDS_PER_TURN * 1000
 
     # ---- settings ---------------------------------------------------------------------------------------------------
 
