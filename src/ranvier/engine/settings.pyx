@@ -1,5 +1,7 @@
 """The limits that no option changes, from `ranvier.limits` into the engine's memory."""
 
+from libc.stdint cimport int64_t
+
 from ranvier import limits
 
 
