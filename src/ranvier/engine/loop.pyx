@@ -388,8 +388,8 @@ cdef class Engine:
 
     def expire_keys(self, begin: bool) -> None:
         """Active expiry, bounded in time per turn: goes on in the next turn while many of the keys seen had expired."""
-        if self.core.active_expire and (begin or self.expire_unfinished):
-            self.expire_unfinished = expire_some_keys(&self.core)
+        begin = self.core.active_expire and (begin or self.expire_unfinished)
+        self.expire_unfinished = begin and expire_some_keys(&self.core)
 
     def free_values(self) -> None:
         """Free what was unlinked from the keyspace, bounded in time per turn."""
