@@ -472,7 +472,7 @@ cdef class Engine:
     def feed(self, handle: ClientHandle, data: bytes) -> None:
         """Give a client bytes as if its socket had brought them: clients without a socket live by this."""
         self.read_clock()
-        feed_client(&self.core, &handle.state, data, len(data))
+        feed_client(&self.core, handle.added(), data, len(data))
 
     def take_output(self, handle: ClientHandle) -> bytes:
         """What a client without a socket has been sent since the last call; requests that waited for that run then."""
