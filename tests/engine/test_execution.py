@@ -201,6 +201,24 @@ def test_a_client_is_added_once() -> None:
         assert client.talk(PING) == PONG
 
 
+@pytest.mark.parametrize("use", [
+    lambda handle: handle.describe(), lambda handle: handle.send(b"x"), lambda handle: handle.select(0),
+    lambda handle: handle.finish(), lambda handle: handle.database_index, lambda handle: handle.request_word(0),
+    lambda handle: handle.changed(b"k", "set", 1), lambda handle: handle.server.engine.feed(handle, PING),
+])
+def test_a_client_that_was_never_added_is_of_no_use(use: Callable[[ClientHandle], object]) -> None:
+    with memory_server() as server, pytest.raises(RuntimeError):
+        use(ClientHandle(server))
+
+
+def test_no_database_beyond_the_last_is_selected() -> None:
+    with memory_server() as server, memory_client(server) as client:
+        for index in (-1, 16, 1 << 20):
+            with pytest.raises(IndexError):
+                client.handle.select(index)
+        assert client.handle.database_index == 0
+
+
 def test_a_socket_that_cannot_be_watched_is_no_client() -> None:
     with memory_server() as server, memory_client(server) as client:
         handle = ClientHandle(server)

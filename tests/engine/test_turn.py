@@ -1,6 +1,7 @@
 """Turns of the loop over real sockets, in this thread, one by one: reading, writing, and every way to end."""
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -263,4 +264,31 @@ def test_who_waits_for_a_peer_sleeps(state: str, shut: bool) -> None:
             server.engine.call_at(server.engine.monotonic_ms + 20, server.engine.stop)
             server.engine.run(count)
             assert turns < 10
+        server.engine.close()
+
+
+def test_expiry_that_is_switched_off_half_way_lets_the_loop_sleep() -> None:
+    clock = VirtualClock()
+    with memory_server() as template:
+        server = Server(template.configuration, template.log, clock)
+        with memory_client(server) as client:
+            for start in range(0, 200_000, 10_000):
+                client.talk(b"".join(encode_command("SET", n, "v", "PX", 1) for n in range(start, start + 10_000)))
+            clock.advance(10)
+            turn(server)
+            server.engine.expire_keys(True)
+            expired = server.engine.statistics()["expired_keys"]
+            assert 0 < expired < 200_000, "the cycle is bounded in time, and so many keys take longer"
+            server.set_active_expire(False)
+            turns = 0
+
+            def count(engine: object) -> None:
+                nonlocal turns
+                turns += 1
+                before_sleep(server.engine)
+
+            threading.Timer(0.02, server.engine.post, [server.engine.stop]).start()
+            server.engine.run(count)
+            assert turns < 10
+            assert server.engine.statistics()["expired_keys"] == expired
         server.engine.close()

@@ -14,6 +14,7 @@ cdef class ClientHandle:
     cdef public bint unix_socket
 
     cdef void attach(self, Core *core, int fd)
+    cdef Client *added(self) except NULL
 
 
 # Undo everything that the client is part of and close its socket: phase CLOSED. Idempotent. The memory goes later, in

@@ -73,6 +73,11 @@ cdef class ClientHandle:
         self.state.active_ms = core.monotonic_ms
         parser_init(&self.state.parser)
 
+    cdef Client *added(self) except NULL:
+        if self.state.core == NULL:
+            raise RuntimeError("the client has not been added to an engine")
+        return &self.state
+
     @property
     def address(self) -> str:
         """The peer: host:port, or the path of the Unix socket with `:0`."""
@@ -129,15 +134,17 @@ cdef class ClientHandle:
 
     @property
     def database_index(self) -> int:
-        return self.state.database.index
+        return self.added().database.index
 
     @property
     def database(self) -> object:
         """The handle of the selected database."""
-        return self.server.engine.databases[self.state.database.index]
+        return self.server.engine.databases[self.added().database.index]
 
     def select(self, index: int) -> None:
-        """Select a database; the caller has checked the range."""
+        """Select a database. IndexError when there is none of that index."""
+        if not 0 <= index < self.added().core.database_count:
+            raise IndexError(index)
         select_database(&self.state, index)
 
     def changed(self, key: bytes, event: str, event_class: int, propagated: list[list[bytes]] | None = None,
@@ -146,13 +153,13 @@ cdef class ClientHandle:
 
         In the selected database unless another is named; `propagated` None: the request as it came.
         """
-        client_changed(&self.state, database_index, key, event.encode(), event_class)
+        client_changed(self.added(), database_index, key, event.encode(), event_class)
         if propagated is not None:
             client_propagate(&self.state, propagated)
 
     def database_changed(self, database_index: int, event: str) -> None:
         """The effect call for every key of a database, before it happens: "flushdb" or "swapdb"."""
-        client_changed(&self.state, database_index, b"", event.encode(), 0)
+        client_changed(self.added(), database_index, b"", event.encode(), 0)
 
     def close_after_this_command(self) -> None:
         """Run nothing more and close when the running command's reply is written (QUIT, CLIENT KILL of oneself)."""
@@ -160,11 +167,11 @@ cdef class ClientHandle:
 
     def finish(self) -> None:
         """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
-        close_after_reply(&self.state, CLOSE_SHUTDOWN)
+        close_after_reply(self.added(), CLOSE_SHUTDOWN)
 
     def request_word(self, index: int) -> bytes:
         """An argument of the running request as it came; 0 is the command's name."""
-        cdef Call *call = self.state.core.call
+        cdef Call *call = self.added().core.call
         if call == NULL or not 0 <= index < <int64_t>call.count:
             raise IndexError(index)
         return PyBytes_FromStringAndSize(call.args[index].data, call.args[index].length)
@@ -182,11 +189,11 @@ cdef class ClientHandle:
 
     def send(self, data: bytes) -> None:
         """Queue raw bytes (the rejection lines of the accept path)."""
-        output_append(&self.state, data, len(data))
+        output_append(self.added(), data, len(data))
 
     def describe(self) -> dict[str, object]:
         """The fields of CLIENT LIST that the engine keeps."""
-        cdef Client *c = &self.state
+        cdef Client *c = self.added()
         cdef size_t held = 0
         if c.head != NULL and c.head.capacity != 0:
             held = c.head.used - c.sent

@@ -388,8 +388,8 @@ cdef class Engine:
 
     def expire_keys(self, begin: bool) -> None:
         """Active expiry, bounded in time per turn: goes on in the next turn while many of the keys seen had expired."""
-        if self.core.active_expire and (begin or self.expire_unfinished):
-            self.expire_unfinished = expire_some_keys(&self.core)
+        begin = self.core.active_expire and (begin or self.expire_unfinished)
+        self.expire_unfinished = begin and expire_some_keys(&self.core)
 
     def free_values(self) -> None:
         """Free what was unlinked from the keyspace, bounded in time per turn."""
@@ -472,7 +472,7 @@ cdef class Engine:
     def feed(self, handle: ClientHandle, data: bytes) -> None:
         """Give a client bytes as if its socket had brought them: clients without a socket live by this."""
         self.read_clock()
-        feed_client(&self.core, &handle.state, data, len(data))
+        feed_client(&self.core, handle.added(), data, len(data))
 
     def take_output(self, handle: ClientHandle) -> bytes:
         """What a client without a socket has been sent since the last call; requests that waited for that run then."""
