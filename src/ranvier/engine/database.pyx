@@ -310,6 +310,8 @@ cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *se
     cdef int64_t average_ms
     memset(&batch, 0, sizeof(ExpiredBatch))
     batch.wall_ms = database.keyspace.wall_ms
+    if buckets > database.expires.buckets:
+        buckets = database.expires.buckets
     while buckets > 0 and database.expires.count != 0:
         buckets -= 1
         batch.count = 0
@@ -325,8 +327,6 @@ cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *se
             if batch.count == EXPIRED_PER_STEP:
                 continue
         database.expire_cursor = index - 1       # behind 0: the largest number, which means the last bucket
-        if index == 0:
-            break
     if batch.living:
         average_ms = batch.ttl_sum_ms // <int64_t>batch.living
         if database.expires_total_ms:        # a moving average over some fifty slices
