@@ -295,6 +295,23 @@ def test_a_posted_call_that_posts_itself_lets_the_turn_go_on() -> None:
         assert received(peer) == (PONG, "open")
 
 
+def test_a_posted_call_and_a_timer_that_raise_are_logged_and_the_server_goes_on(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("a bug of the caller")
+
+    with memory_server() as server, socket_client(server) as peer:
+        server.log.set_level("notice")
+        server.engine.post(fail)
+        server.engine.call_at(server.engine.monotonic_ms, fail)
+        peer.send(PING)
+        turn(server, 3)
+        server.log.set_level("nothing")
+        assert received(peer) == (PONG, "open")
+    assert capfd.readouterr().out.count("ZeroDivisionError: a bug of the caller") == 2
+
+
 # ---- what is owed ---------------------------------------------------------------------------------------------------
 
 def owed(client: MemoryClient) -> int:

@@ -278,7 +278,7 @@ cdef class Engine:
         except BlockingIOError:
             pass
         for _ in range(len(self._posted)):       # what they post in turn waits for the next turn
-            self._posted.popleft()()
+            self.call(self._posted.popleft())
 
     def call_at(self, monotonic_ms: int, callback: object) -> None:
         """Call `callback()` in the first turn at or after that time of the server's monotonic clock."""
@@ -286,9 +286,16 @@ cdef class Engine:
         heapq.heappush(self._timers, (monotonic_ms, self.timer_sequence, callback))
         self.next_timer_ms = self._timers[0][0]
 
+    cdef void call(self, object callback) except *:
+        """Run what the loop was asked to; a bug in it is logged, and the server goes on (design, law 13)."""
+        try:
+            callback()
+        except Exception as error:
+            self.hooks.bug_in_callback(callback, error)
+
     def run_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self.core.monotonic_ms:
-            heapq.heappop(self._timers)[2]()
+            self.call(heapq.heappop(self._timers)[2])
         self.next_timer_ms = self._timers[0][0] if self._timers else -1
 
     # ---- the steps of a turn ----------------------------------------------------------------------------------------
@@ -376,7 +383,7 @@ cdef class Engine:
         for i in range(self.ready_count):
             callback = self._watched.get(self.ready_descriptors[i])
             if callback is not None:
-                callback()
+                self.call(callback)
         for i in range(self.received_count):
             serve(&self.core, &self.received[i])
         self.received_count = 0

@@ -130,7 +130,11 @@ class Listener:
                 connection.shutdown(socket.SHUT_WR)
             return
         client = ClientHandle(server, address, local_address, bool(self._path))
-        server.engine.add_client(connection.fileno(), client)
+        try:
+            server.engine.add_client(connection.fileno(), client)
+        except OSError as error:
+            server.log.log(VERBOSE, f"Error accepting a client connection: {error.strerror}")
+            return
         connection.detach()
         client.authenticated = not server.configuration.requirepass
         client.set_gate(Gate.PROTECTED, not server.debug_allowed(client))

@@ -28,12 +28,12 @@ class Cron:
         engine.call_at(engine.monotonic_ms + 1000 // self._server.configuration.hz, self._run)
 
     def _run(self) -> None:
+        self._plan()             # first, so that a bug below does not end the cron
         engine = self._server.engine
         engine.check_clients(max(CLIENTS_MINIMUM, engine.client_count // self._server.configuration.hz))
         engine.expire_keys(True)
         self._server.figures.sample()
         self._trim()
-        self._plan()
 
     def _trim(self) -> None:
         """The allocator keeps what is freed; a crowd of clients that left gives it back to the system.

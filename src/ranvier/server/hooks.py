@@ -84,6 +84,11 @@ class EngineHooks:
         lines = "".join(traceback.format_exception(error))
         self._server.log.log(WARNING, f"BUG: closing client {client_line(client)}\n{lines}")
 
+    def bug_in_callback(self, callback: object, error: BaseException) -> None:
+        """A timer, a posted call or a listener raised what it must not: the server goes on."""
+        lines = "".join(traceback.format_exception(error))
+        self._server.log.log(WARNING, f"BUG: {callback!r} failed\n{lines}")
+
     def slow(self, client: ClientHandle, arguments: list[bytes], microseconds: int) -> None:
         """A command took longer than the slow log's threshold."""
         self._server.slowlog.note(
