@@ -147,7 +147,7 @@ def test_clients_come_and_go_without_a_trace() -> None:
         for _ in range(100):
             round_of_clients()
         gc.collect()
-        # A chunk may be a few bytes larger than asked for, as the heap lies just then; a leak would count a hundredfold.
+        # A chunk may be a few bytes larger than asked for, as the heap lies; a leak would count a hundredfold.
         assert abs(used_bytes(server) - memory) < 1024
         assert len(gc.get_objects()) - objects < 100
         assert server.engine.client_count == 0
