@@ -243,10 +243,6 @@ cdef class Engine:
         """EFFECT_ bits that are on: whom the effect call tells of changes."""
         self.core.effects = mask
 
-    def set_gates(self, mask: int) -> None:
-        """GATE_ bits that are closed for every client."""
-        self.core.gates = mask
-
     # ---- readiness --------------------------------------------------------------------------------------------------
 
     def watch(self, fd: int, callback: object) -> None:
@@ -448,7 +444,7 @@ cdef class Engine:
         self.core.statistics.turns += 1
 
     def trim_memory(self) -> None:
-        """Give the allocator's free memory back to the system; costs about a millisecond per 50 MB of it."""
+        """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
         with nogil:
             ranvier_trim()
 
