@@ -292,3 +292,13 @@ def test_expiry_that_is_switched_off_half_way_lets_the_loop_sleep() -> None:
             assert turns < 10
             assert server.engine.statistics()["expired_keys"] == expired
         server.engine.close()
+
+
+def test_a_lone_client_is_hardly_ever_waited_for() -> None:
+    """However fast it asks: a wait that brings no company is not tried again soon (decision 6)."""
+    with memory_server() as server, socket_client(server) as peer:
+        for _ in range(1000):
+            peer.send(b"PING\r\n")
+            turn(server)
+            assert received(peer) == (b"+PONG\r\n", "open")
+        assert server.engine.statistics()["waits_for_company"] <= 4

@@ -1,24 +1,9 @@
 """Look-ahead, gates, the call, and the one place where a change takes effect."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport uint32_t
 
 from ranvier.engine.core cimport EFFECT_OBSERVED, EFFECT_PROPAGATED, Arg, Batch, Call, Client, Command, Core, native_t
-
-cdef extern from "<time.h>" nogil:
-    cdef struct timespec:
-        long tv_sec
-        long tv_nsec
-    enum:
-        CLOCK_MONOTONIC
-    int clock_gettime(int clock, timespec *now)
-
-
-cdef inline int64_t now_ns() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
-
 
 cdef class CommandTable:
     cdef Command **slots             # open addressing by name

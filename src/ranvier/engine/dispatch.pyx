@@ -17,6 +17,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy
 
 from ranvier.engine.client cimport ClientHandle
+from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,

@@ -24,6 +24,14 @@ from libc.string cimport memset
 from posix.unistd cimport close as close_descriptor
 
 from ranvier.engine.client cimport ClientHandle, teardown
+from ranvier.engine.clocks cimport (
+    CLOCK_REALTIME,
+    clock_ns,
+    now_ns,
+    ranvier_precise_timers,
+    ranvier_wait,
+)
+from ranvier.engine.coalesce cimport Coalescer, coalescer_init, coalescer_note, coalescer_wait_ns
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
@@ -37,6 +45,7 @@ from ranvier.engine.core cimport (
 from ranvier.engine.database cimport Database, database_free, database_new, free_garbage
 from ranvier.engine.dispatch cimport CommandTable
 from ranvier.engine.handles cimport database_handle
+from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
 from ranvier.engine.natives cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks, output_free, output_take, spare_bytes
@@ -63,26 +72,9 @@ from ranvier.engine.turn cimport (
 from ranvier import limits
 from ranvier.clock import SystemClock
 
-cdef extern from "<time.h>" nogil:
-    cdef struct timespec:
-        long tv_sec
-        long tv_nsec
-    enum:
-        CLOCK_MONOTONIC
-        CLOCK_REALTIME
-        CLOCK_THREAD_CPUTIME_ID
-    int clock_gettime(int clock, timespec *now)
-
 cdef enum:
     EVENTS = 1024                # limits.EVENTS_PER_POLL
     WRITES_UNDER_LOCK = 128
-    HISTOGRAM_BUCKETS = 32       # powers of two, microseconds
-
-
-cdef inline int64_t clock_ns(int clock) noexcept nogil:
-    cdef timespec now
-    clock_gettime(clock, &now)
-    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
 
 
 cdef class Engine:
@@ -105,10 +97,11 @@ cdef class Engine:
     cdef bint stopped
     cdef bint expire_unfinished
     cdef int64_t next_timer_ms
-    cdef int64_t cpu_ns
+    cdef Coalescer coalescer
+    cdef int64_t turn_ns             # monotonic: when the poll of this turn was over
+    cdef TurnHistogram histogram
     cdef uint64_t next_client_id
     cdef uint64_t timer_sequence
-    cdef uint64_t[HISTOGRAM_BUCKETS] turns
     cdef dict _watched
     cdef list _timers
     cdef object _posted
@@ -127,6 +120,7 @@ cdef class Engine:
         ranvier_tune_allocator()
         memset(&self.core, 0, sizeof(Core))
         self.core.poller = -1
+        coalescer_init(&self.coalescer)
         self.hooks = hooks
         self.clock = clock
         self.system_clock = isinstance(clock, SystemClock)
@@ -299,23 +293,26 @@ cdef class Engine:
     def run(self, before_sleep: object) -> None:
         """Turn until `stop`; `before_sleep(engine)` does the second half of each turn, in its written order."""
         self.stopped = False
-        self.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID)
+        histogram_begin(&self.histogram)
+        ranvier_precise_timers()
         while not self.stopped:
             self.receive()
             self.execute()
             if 0 <= self.next_timer_ms <= self.core.monotonic_ms:
                 self.run_timers()
             before_sleep(self)
-            self.count_turn()
+            histogram_note(&self.histogram, now_ns() - self.turn_ns)
+            self.core.statistics.turns += 1
 
     def stop(self) -> None:
         """Let `run` return after this turn. Only the server's own thread; others post it."""
         self.stopped = True
 
     cdef void read_clock(self):
+        self.turn_ns = now_ns()
         if self.system_clock:
             self.core.wall_ms = clock_ns(CLOCK_REALTIME) // 1000000
-            self.core.monotonic_ms = clock_ns(CLOCK_MONOTONIC) // 1000000
+            self.core.monotonic_ms = self.turn_ns // 1000000
         else:
             self.core.wall_ms = self.clock.wall_ms()
             self.core.monotonic_ms = self.clock.monotonic_ms()
@@ -340,12 +337,16 @@ cdef class Engine:
         cdef int timeout_ms = 0, failed = 0
         cdef size_t used = 0
         cdef bint poll = self.event_next >= self.event_count
+        cdef int64_t wait_ns = 0
         if poll:
             timeout_ms = self.poll_timeout()
+            wait_ns = coalescer_wait_ns(&self.coalescer) if timeout_ms != 0 else 0
         self.received_count = 0
         self.ready_count = 0
         with nogil:
             if poll:
+                if wait_ns > 0:
+                    ranvier_wait(wait_ns)
                 self.event_next = 0
                 self.event_count = poll_wait(self.core.poller, self.events, EVENTS, timeout_ms)
                 if self.event_count < 0:
@@ -357,6 +358,8 @@ cdef class Engine:
                 used += self.take_event(&self.events[self.event_next], self.shared + used, self.shared_bytes - used)
                 self.event_next += 1
         self.read_clock()
+        if poll:
+            coalescer_note(&self.coalescer, self.received_count, self.turn_ns)
         if failed == EINTR:
             PyErr_CheckSignals()
         elif failed:
@@ -399,8 +402,8 @@ cdef class Engine:
         cdef int64_t end_ns
         if self.core.keyspace.garbage == NULL:
             return
-        end_ns = clock_ns(CLOCK_MONOTONIC) + <int64_t>limits.FREE_MICROSECONDS_PER_TURN * 1000
-        while self.core.keyspace.garbage != NULL and clock_ns(CLOCK_MONOTONIC) < end_ns:
+        end_ns = now_ns() + <int64_t>limits.FREE_MICROSECONDS_PER_TURN * 1000
+        while self.core.keyspace.garbage != NULL and now_ns() < end_ns:
             free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
 
     def write_replies(self) -> None:
@@ -432,17 +435,6 @@ cdef class Engine:
             Py_DECREF(handle)
             self.hooks.client_closed(handle)
 
-    cdef void count_turn(self):
-        cdef int64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID)
-        cdef int64_t microseconds = (now - self.cpu_ns) // 1000
-        cdef int bucket = 0
-        self.cpu_ns = now
-        while microseconds > 1 and bucket < HISTOGRAM_BUCKETS - 1:
-            microseconds >>= 1
-            bucket += 1
-        self.turns[bucket] += 1
-        self.core.statistics.turns += 1
-
     def trim_memory(self) -> None:
         """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
         with nogil:
@@ -450,7 +442,8 @@ cdef class Engine:
 
     def turn_histogram(self) -> dict[int, int]:
         """Thread CPU time of the turns so far: lower bound of the bucket in microseconds (0, 2, 4, 8, ...) -> turns."""
-        return {(1 << i if i else 0): self.turns[i] for i in range(HISTOGRAM_BUCKETS) if self.turns[i]}
+        cdef TurnHistogram *histogram = &self.histogram
+        return {(1 << i if i else 0): histogram.turns[i] for i in range(HISTOGRAM_BUCKETS) if histogram.turns[i]}
 
     # ---- clients ----------------------------------------------------------------------------------------------------
 
@@ -556,6 +549,7 @@ cdef class Engine:
             "expired_keys": core.keyspace.expired,
             "freed_items": core.keyspace.freed_total,
             "lazyfree_pending": core.keyspace.garbage_count,
+            "waits_for_company": self.coalescer.waits,
             "used_memory_bytes": core.memory.used_bytes,
             "used_memory_peak_bytes": core.memory.peak_bytes,
             "clients_bytes": clients_bytes(core),

@@ -15,7 +15,8 @@ from ranvier.engine.core cimport (
     PHASE_DRAINING,
 )
 from ranvier.engine.database cimport Database, database_expire_slice
-from ranvier.engine.dispatch cimport now_ns, process_requests
+from ranvier.engine.clocks cimport now_ns
+from ranvier.engine.dispatch cimport process_requests
 from ranvier.engine.input cimport (
     RECEIVED_END,
     RECEIVED_ERROR,
