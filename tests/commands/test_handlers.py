@@ -59,7 +59,7 @@ class FakeClient:
         assert event_class == 1
         self.effects.append((database_index if database_index >= 0 else self.database.index, key, event))
 
-    def database_changed(self, database_index: int, event: str) -> None:
+    def database_changed(self, database_index: int, event: str, replacement_index: int = -1) -> None:
         self.effects.append((database_index, b"%d" % len(self.server.databases[database_index]), event))
 
 

@@ -32,6 +32,10 @@ CONNECTION = names(
 DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST")
 
 
+# As random requests they would leave a connection inside MULTI: tests/modes/test_multi.py compares conversations.
+TRANSACTIONS = names("MULTI EXEC DISCARD WATCH UNWATCH")
+
+
 def commands_of_group(group: str) -> list[str]:
     """The names of a group's commands that Valkey 9.1 has, blocking ones left out."""
     with COMMANDS_TABLE.open(newline="") as table:
@@ -54,4 +58,4 @@ def random_commands() -> list[str]:
 
 def delivered_commands() -> list[str]:
     """Every command of which Ranvier's metadata must equal Valkey's."""
-    return [*random_commands(), *DIRECTED]
+    return [*random_commands(), *DIRECTED, *TRANSACTIONS]

@@ -64,8 +64,8 @@ def swapdb(client: Client, args: list[bytes]) -> Reply:
         database_index(client, argument)
     if first != second:
         databases = client.server.engine.databases
-        client.database_changed(first, "swapdb")
-        client.database_changed(second, "swapdb")
+        client.database_changed(first, "swapdb", second)
+        client.database_changed(second, "swapdb", first)
         databases[first].swap_with(databases[second])
     return OK
 

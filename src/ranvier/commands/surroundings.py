@@ -134,5 +134,5 @@ class Client(Protocol):
         `propagated` None: the request as it came.
         """
 
-    def database_changed(self, database_index: int, event: str) -> None:
+    def database_changed(self, database_index: int, event: str, replacement_index: int = -1) -> None:
         """The effect call for every key of a database, before it happens: "flushdb", or "swapdb" for each of two."""

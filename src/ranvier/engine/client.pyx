@@ -22,7 +22,7 @@ from ranvier.engine.core cimport (
     PHASE_READY,
     Call,
 )
-from ranvier.engine.dispatch cimport client_changed, client_propagate, select_database
+from ranvier.engine.dispatch cimport client_changed, client_database_changed, client_propagate, select_database
 from ranvier.engine.input cimport input_free, query_bytes, query_memory
 from ranvier.engine.output cimport output_append, output_free
 from ranvier.engine.phase cimport (
@@ -34,6 +34,8 @@ from ranvier.engine.phase cimport (
     set_phase,
 )
 from ranvier.engine.request cimport parser_init
+from ranvier.engine.transaction cimport transaction_leave, transaction_of
+from ranvier.engine.watch cimport watch_leave
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
@@ -157,9 +159,19 @@ cdef class ClientHandle:
         if propagated is not None:
             client_propagate(&self.state, propagated)
 
-    def database_changed(self, database_index: int, event: str) -> None:
-        """The effect call for every key of a database, before it happens: "flushdb" or "swapdb"."""
-        client_changed(self.added(), database_index, b"", event.encode(), 0)
+    def database_changed(self, database_index: int, event: str, replacement_index: int = -1) -> None:
+        """The effect call for every key of a database, before it happens: "flushdb" or "swapdb".
+
+        With "swapdb", the other database, whose keys take the place of its own.
+        """
+        if database_index < 0:
+            raise IndexError(database_index)
+        client_database_changed(self.added(), database_index, replacement_index, event.encode())
+
+    def leave_transaction(self) -> None:
+        """Leave MULTI without running anything, and watch no key (RESET)."""
+        transaction_leave(self.added())
+        watch_leave(&self.state)
 
     def close_after_this_command(self) -> None:
         """Run nothing more and close when the running command's reply is written (QUIT, CLIENT KILL of oneself)."""
@@ -209,7 +221,8 @@ cdef class ClientHandle:
             "obl": held,
             "oll": c.output_blocks,
             "omem": c.output_bytes,
-            "tot-mem": sizeof(Client) + query_memory(c) + c.output_bytes + (16384 if c.head != NULL else 0),
+            "tot-mem": sizeof(Client) + query_memory(c) + c.kept_bytes + c.output_bytes
+            + (16384 if c.head != NULL else 0),
             "events": ("r" if c.reading else "") + ("w" if c.want_write else ""),
             "cmd": "NULL" if c.last_command == NULL else c.last_command.name[:c.last_command.name_length].decode(),
             "resp": c.protocol,
@@ -220,6 +233,10 @@ cdef class ClientHandle:
             "closing": c.phase == PHASE_CLOSING,
             "closing-after-reply": c.phase == PHASE_CLOSING_AFTER_REPLY,
             "no-touch": c.no_touch,
+            "multi": -1 if c.transaction == NULL else transaction_of(c).count,
+            "watch": c.watch_count,
+            "watch-broken": c.watch_broken,
+            "multi-mem": c.kept_bytes,
         }
 
 
@@ -235,7 +252,10 @@ cdef void teardown(Client *client):
         shutdown(client.fd, SHUT_RDWR)
         close(client.fd)
         client.fd = -1
-    # 3. buffers
+    # 3. modes
+    transaction_leave(client)
+    watch_leave(client)
+    # 4. buffers
     input_free(client)
     output_free(client)
     client.stalled = False

@@ -179,6 +179,12 @@ cdef struct Client:
     bint closing_queued          # on core.closed
     int close_reason             # engine.phase.CloseReason
     bint no_touch
+    # modes
+    void *transaction            # engine.transaction, NULL outside of MULTI
+    void *watches                # engine.watch, the keys that it watches
+    size_t watch_count
+    bint watch_broken            # a watched key was touched: EXEC will answer null
+    size_t kept_bytes            # in queued commands and watches; counts toward the query-buffer limit
     # input
     Parser parser
     char *query                  # its own remainder: query[query_start:query_end]
@@ -300,6 +306,9 @@ cdef struct Core:
     Client *first                # all clients with an entry in the loop
     Client *last
     size_t client_count
+    void *watched                # engine.watch, one table per database, NULL while nobody watches
+    size_t watched_keys
+    size_t watching_clients
     Client *pending_writes       # have bytes to send
     size_t pending_write_count
     Client *waiting              # stalled clients that may go on, and unblocked ones

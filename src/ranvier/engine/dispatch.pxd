@@ -22,6 +22,11 @@ cdef size_t process_requests(Core *core, Client *client, char *data, size_t leng
 # Look up and run a batch; returns how many requests were taken (executed or refused).
 cdef size_t execute_batch(Core *core, Client *client, Batch *batch)
 
+# Run a command that nothing refuses, and do everything that follows from having run it.
+cdef void run(Call *call)
+# Attribute the time since the last reading of the clock to the quick commands that ran in it.
+cdef void settle_time(Core *core) noexcept nogil
+
 # An argument as errors show it: a C string, which ends at a NUL byte.
 cdef bytes text_of(const Arg *arg)
 
@@ -35,6 +40,8 @@ cdef void propagate_as(Call *call, list requests) noexcept
 # Of a Python handler; a negative index is the selected database.
 cdef void client_changed(Client *client, int database_index, bytes key, bytes event, uint32_t event_class)
 cdef void client_propagate(Client *client, list requests)
+# For every key of a database, before it goes or is replaced by those of another (negative: by nothing).
+cdef void client_database_changed(Client *client, int database_index, int replacement_index, bytes event)
 
 
 cdef inline void changed(Call *call, const char *key, size_t length, uint32_t event_class,

@@ -23,12 +23,22 @@ from ranvier.engine.core cimport (
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
     COMMAND_SUBCOMMAND,
+    EFFECT_WATCHED,
     GATE_AUTHENTICATION,
+    GATE_CLUSTER,
+    GATE_DISK_ERROR,
+    GATE_GOOD_REPLICAS,
+    GATE_OUT_OF_MEMORY,
+    GATE_PAUSED_WRITE,
+    GATE_QUEUE,
+    GATE_READ_ONLY,
+    GATE_REDIRECT,
     Arg,
     Request,
     native_t,
 )
 from ranvier.engine.database cimport Database, database_hash
+from ranvier.engine.native_transactions cimport exec_
 from ranvier.engine.phase cimport (
     CLOSE_ATTACK,
     CLOSE_BUG,
@@ -38,7 +48,7 @@ from ranvier.engine.phase cimport (
     may_execute,
     request_close,
 )
-from ranvier.engine.reply cimport reply_error, reply_error_bytes, reply_value
+from ranvier.engine.reply cimport reply_error_bytes, reply_raw, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
     PARSE_ERROR_BULK_STRING,
@@ -60,6 +70,14 @@ from ranvier.engine.request cimport (
     parser_reset,
 )
 from ranvier.engine.table cimport table_prefetch, table_prefetch_item
+from ranvier.engine.transaction cimport (
+    transaction_abort,
+    transaction_collect,
+    transaction_leave,
+    transaction_of,
+    transaction_queue,
+)
+from ranvier.engine.watch cimport watch_leave, watch_touch, watch_touch_database
 
 from ranvier.errors import CommandError
 
@@ -69,6 +87,9 @@ cdef enum:
     TIMED_TOGETHER = 16
     NESTED_REQUESTS = 8
     SLOW_NANOSECONDS = 1000000   # with a lower slowlog threshold every command is timed by itself
+    # EXEC stands for what it runs: these concern it if they concern one of the queued commands.
+    GATES_OF_QUEUE = GATE_CLUSTER | GATE_OUT_OF_MEMORY | GATE_DISK_ERROR | GATE_GOOD_REPLICAS | GATE_READ_ONLY \
+        | GATE_PAUSED_WRITE | GATE_REDIRECT
 
 PROTOCOL_ERRORS = {
     <int>PARSE_ERROR_MULTIBULK_LENGTH: b"invalid multibulk length",
@@ -287,24 +308,28 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
     call.failed = False
     # Before the look-up, so that a stranger learns nothing (as Valkey 9).
     if closed & GATE_AUTHENTICATION and (command == NULL or command.gates & GATE_AUTHENTICATION):
-        if command != NULL:
-            command.rejected_calls += 1
-        reply_error(&call, b"NOAUTH Authentication required.")
+        reject(&call, b"NOAUTH Authentication required.")
         return
     if command != NULL and command.flags & COMMAND_CONTAINER and request.count > 1:
         command = find_subcommand(&call)
         call.command = command
+    # Before it runs, because CLIENT LIST shows the client that asks.
+    client.last_command = command
     if command == NULL:
         refuse_unknown(&call)
         return
     if (command.arity > 0 and command.arity != <int64_t>request.count) or \
             (command.arity < 0 and <int64_t>request.count < -command.arity):
-        command.rejected_calls += 1
-        reply_error_bytes(client, b"ERR wrong number of arguments for '%s' command" % command_name(command))
+        reject(&call, b"ERR wrong number of arguments for '%s' command" % command_name(command))
         return
-    if closed & command.gates and refused(&call, closed & command.gates):
-        command.rejected_calls += 1
-        return
+    closed &= command.gates
+    if closed:
+        if closed != GATE_QUEUE and refused(&call, closed):
+            return
+        if closed & GATE_QUEUE:
+            transaction_queue(&call)
+            reply_raw(client, b"+QUEUED\r\n", 9)
+            return
     run(&call)
 
 
@@ -326,12 +351,31 @@ cdef Command *find_subcommand(Call *call):
 
 cdef bint refused(Call *call, uint32_t gates):
     """Ask the ordered list of gates; an answer is an error line."""
-    cdef bytes answer = (<object>call.core.hooks).refuse(
-        <ClientHandle>call.client.handle, <object>call.command.record, gates)
+    cdef bytes answer
+    if call.command.native == exec_:
+        gates &= ~<uint32_t>GATES_OF_QUEUE | (
+            0 if call.client.transaction == NULL else transaction_of(call.client).gates)
+        if gates == 0:
+            return False
+    answer = (<object>call.core.hooks).refuse(<ClientHandle>call.client.handle, <object>call.command.record, gates)
     if answer is None:
         return False
-    reply_error_bytes(call.client, answer)
+    reject(call, answer)
     return True
+
+
+cdef void reject(Call *call, bytes text):
+    """Answer a request that does not run: an open transaction will not either, and EXEC itself ends it."""
+    cdef Client *client = call.client
+    if call.command != NULL:
+        call.command.rejected_calls += 1
+    if call.command != NULL and call.command.native == exec_:
+        transaction_leave(client)
+        watch_leave(client)
+        text = b"EXECABORT Transaction discarded because of: " + text.removeprefix(b"ERR ")
+    else:
+        transaction_abort(client)
+    reply_error_bytes(client, text)
 
 
 cdef bytes text_of(const Arg *arg):
@@ -349,19 +393,18 @@ cdef void refuse_unknown(Call *call):
         request_close(call.client, CLOSE_ATTACK)
         return
     if container != NULL and container.flags & COMMAND_CONTAINER:
-        reply_error_bytes(call.client, b"ERR unknown subcommand '%.128s'. Try %s HELP." % (
+        reject(call, b"ERR unknown subcommand '%.128s'. Try %s HELP." % (
             text_of(&call.args[1]), name.upper()))
         return
     for i in range(1, call.count):
         if len(shown) >= 128:
             break
         shown += b"'%.*s' " % (128 - len(shown), text_of(&call.args[i]))
-    reply_error_bytes(call.client, b"ERR unknown command '%.128s', with args beginning with: %s" % (
+    reject(call, b"ERR unknown command '%.128s', with args beginning with: %s" % (
         text_of(&call.args[0]), shown))
 
 
 cdef void run(Call *call):
-    """Run a command that nothing refuses, and do everything that follows from having run it."""
     cdef Core *core = call.core
     cdef Command *command = call.command
     cdef Client *client = call.client
@@ -371,8 +414,6 @@ cdef void run(Call *call):
     if not quick or command != core.timed or core.timed_calls == TIMED_TOGETHER:
         settle_time(core)
     core.call = call
-    # Before it runs, because CLIENT LIST shows the client that asks.
-    client.last_command = command
     if command.native != NULL:
         command.native(call)
     else:
@@ -402,7 +443,6 @@ cdef void run(Call *call):
 
 
 cdef void settle_time(Core *core) noexcept nogil:
-    """Attribute the time since the last reading to the quick commands that ran in it."""
     cdef int64_t now = now_ns()
     if core.timed != NULL:
         core.timed.nanoseconds += now - core.command_ns
@@ -459,6 +499,12 @@ cdef void select_database(Client *client, int index) noexcept:
 
 
 cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept:
+    cdef uint32_t effects = call.core.effects
+    # Without a class it is a whole database: see client_database_changed.
+    if effects & EFFECT_WATCHED and event_class != 0:
+        watch_touch(call.core, call.database, key, length, False)
+    if effects & ~<uint32_t>EFFECT_WATCHED == 0:
+        return
     try:
         (<object>call.core.hooks).key_changed(
             call.database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)
@@ -482,6 +528,9 @@ cdef void propagate(Call *call):
         call.propagated = NULL
     else:
         requests = [arguments(call, 0)]
+    if call.client.transaction != NULL:
+        transaction_collect(call.client, call.database.index, requests)
+        return
     (<object>call.core.hooks).propagate(call.database.index, requests)
 
 
@@ -495,6 +544,16 @@ cdef void client_changed(Client *client, int database_index, bytes key, bytes ev
         call.database = client.core.databases[database_index]
     changed(call, key, len(key), event_class, event)
     call.database = selected
+
+
+cdef void client_database_changed(Client *client, int database_index, int replacement_index, bytes event):
+    cdef Core *core = client.core
+    if database_index >= core.database_count or replacement_index >= core.database_count:
+        raise RuntimeError("a change is told of a database that there is")
+    if core.effects & EFFECT_WATCHED:
+        watch_touch_database(core, core.databases[database_index],
+                             core.databases[replacement_index] if replacement_index >= 0 else NULL)
+    client_changed(client, database_index, b"", event, 0)
 
 
 cdef void client_propagate(Client *client, list requests):

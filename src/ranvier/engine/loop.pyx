@@ -36,6 +36,7 @@ from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
+    EFFECT_WATCHED,
     PHASE_CLOSING,
     PHASE_CLOSING_AFTER_REPLY,
     Client,
@@ -234,8 +235,8 @@ cdef class Engine:
         self.core.active_expire = on
 
     def set_effects(self, mask: int) -> None:
-        """EFFECT_ bits that are on: whom the effect call tells of changes."""
-        self.core.effects = mask
+        """EFFECT_ bits that are on: whom the effect call tells of changes. EFFECT_WATCHED is the engine's own."""
+        self.core.effects = (self.core.effects & EFFECT_WATCHED) | (<uint32_t>mask & ~<uint32_t>EFFECT_WATCHED)
 
     # ---- readiness --------------------------------------------------------------------------------------------------
 
@@ -553,6 +554,8 @@ cdef class Engine:
             "used_memory_bytes": core.memory.used_bytes,
             "used_memory_peak_bytes": core.memory.peak_bytes,
             "clients_bytes": clients_bytes(core),
+            "watching_clients": core.watching_clients,
+            "watched_keys": core.watched_keys,
             "spare_bytes": spare_bytes(core),
         }
 

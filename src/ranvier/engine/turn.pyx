@@ -4,10 +4,11 @@ Input comes in three ways - into the shared buffer, behind a client's own remain
 in `process`. Output leaves in one way, `write_clients`, which also moves the closing phases on: nobody else sends.
 """
 
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport (
+    EFFECT_WATCHED,
     PHASE_BLOCKED,
     PHASE_CLOSED,
     PHASE_CLOSING,
@@ -43,6 +44,7 @@ from ranvier.engine.phase cimport (
     set_phase,
 )
 from ranvier.engine.poll cimport poll_watch
+from ranvier.engine.watch cimport watch_touch
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
@@ -141,7 +143,7 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
     length = query_bytes(client)
     if length > <size_t>core.statistics.input_peak_bytes:
         core.statistics.input_peak_bytes = length
-    if length > query_limit(client):
+    if length + client.kept_bytes > query_limit(client):
         core.statistics.query_buffer_disconnections += 1
         (<object>core.hooks).query_limit_reached(<ClientHandle>client.handle)
         request_close(client, CLOSE_QUERY_LIMIT)
@@ -278,7 +280,9 @@ cdef void key_expired(void *context, void *database, const char *key, size_t len
     """An expired key goes: the effect call of the databases' own deletions."""
     cdef Core *core = <Core *>context
     core.dirty += 1
-    if core.effects != 0:
+    if core.effects & EFFECT_WATCHED:
+        watch_touch(core, <Database *>database, key, length, True)
+    if core.effects & ~<uint32_t>EFFECT_WATCHED:
         (<object>core.hooks).key_expired((<Database *>database).index, key[:length])
 
 
@@ -336,6 +340,6 @@ cdef size_t clients_bytes(const Core *core) noexcept nogil:
     cdef Client *client = core.first
     cdef size_t total = 0
     while client != NULL:
-        total += sizeof(Client) + query_memory(client) + client.output_bytes
+        total += sizeof(Client) + query_memory(client) + client.kept_bytes + client.output_bytes
         client = client.next
     return total

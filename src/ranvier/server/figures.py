@@ -76,6 +76,8 @@ class Figures:
             "total_reads_processed": counters["reads"],
             "total_writes_processed": counters["writes"],
             "total_error_replies": counters["errors"],
+            "watching_clients": counters["watching_clients"],
+            "total_watched_keys": counters["watched_keys"],
             "keyspace_hits": counters["keyspace_hits"],
             "keyspace_misses": counters["keyspace_misses"],
             "expired_keys": counters["expired_keys"],
