@@ -18,10 +18,13 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport (
+    AFTER_CLOSE,
+    AFTER_PUSHES,
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
     COMMAND_SUBCOMMAND,
+    EFFECT_NOTIFIED,
     GATE_AUTHENTICATION,
     Arg,
     Request,
@@ -37,6 +40,7 @@ from ranvier.engine.phase cimport (
     may_execute,
     request_close,
 )
+from ranvier.engine.pubsub cimport flush_deferred, notify
 from ranvier.engine.reply cimport reply_error, reply_error_bytes, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -380,8 +384,8 @@ cdef void run(Call *call):
         finally:
             core.call = outer
     core.call = outer
-    if client.close_after_command:
-        close_after_reply(client, CLOSE_QUIT)
+    if client.after_command != 0:
+        settle_client(client, outer)
     client.commands += 1
     core.statistics.commands += 1
     command.calls += 1
@@ -398,6 +402,16 @@ cdef void run(Call *call):
         core.timed_calls += 1
     else:
         count_time(call)
+
+
+cdef void settle_client(Client *client, const Call *outer) noexcept:
+    """What had to wait for the command's reply; inside a transaction, for the reply to EXEC."""
+    if outer != NULL and outer.client == client:
+        return
+    if client.after_command & AFTER_PUSHES:
+        flush_deferred(client)
+    if client.after_command & AFTER_CLOSE:
+        close_after_reply(client, CLOSE_QUIT)
 
 
 cdef void settle_time(Core *core) noexcept nogil:
@@ -458,6 +472,10 @@ cdef void select_database(Client *client, int index) noexcept:
 
 
 cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept:
+    if call.core.effects & EFFECT_NOTIFIED:
+        notify(call.core, call.database.index, event_class, event, key, length)
+    if not call.core.effects & EFFECT_OBSERVED:
+        return
     try:
         (<object>call.core.hooks).key_changed(
             call.database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)

@@ -44,6 +44,8 @@ class EngineHooks:
             if rule.gate & closed and rule.gate is Gate.PROTECTED:
                 name = command.name.partition(" ")[0]
                 return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
+            if rule.gate & closed and rule.gate is Gate.SUBSCRIBED:
+                return (rule.reply % command.full_name).encode()
         return None
 
     def protocol_error(self, client: ClientHandle, text: bytes, query: bytes) -> None:
