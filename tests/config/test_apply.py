@@ -42,6 +42,9 @@ class Recorder:
     def apply_maxclients(self) -> None:
         self._called("apply_maxclients")
 
+    def apply_notifications(self) -> None:
+        self._called("apply_notifications")
+
     def apply_password(self) -> None:
         self._called("apply_password")
 

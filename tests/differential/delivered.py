@@ -31,6 +31,12 @@ CONNECTION = names(
 # tests stand in test_directed.py and tests/lifecycle.
 DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST")
 
+# Compared conversation by conversation, in tests/modes/test_pubsub.py.
+PUBSUB = names(
+    "SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE SSUBSCRIBE SUNSUBSCRIBE PUBLISH SPUBLISH PUBSUB|CHANNELS "
+    "PUBSUB|NUMSUB PUBSUB|NUMPAT PUBSUB|SHARDCHANNELS PUBSUB|SHARDNUMSUB PUBSUB|HELP"
+)
+
 
 # As random requests they would leave a connection inside MULTI: tests/modes/test_multi.py compares conversations.
 TRANSACTIONS = names("MULTI EXEC DISCARD WATCH UNWATCH")
@@ -58,4 +64,4 @@ def random_commands() -> list[str]:
 
 def delivered_commands() -> list[str]:
     """Every command of which Ranvier's metadata must equal Valkey's."""
-    return [*random_commands(), *DIRECTED, *TRANSACTIONS]
+    return [*random_commands(), *DIRECTED, *PUBSUB, *TRANSACTIONS]

@@ -45,7 +45,7 @@ def _type_test(given: Given) -> Test:
     kind = TYPES.get(shown(given.value).lower())
     if kind is None:
         raise CommandError(f"ERR Unknown client type '{shown(given.value)}'")
-    return lambda client: kind == "normal"
+    return lambda client: kind == ("pubsub" if "P" in client_flags(client) else "normal")
 
 
 def _user_test(given: Given) -> Test:

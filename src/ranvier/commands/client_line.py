@@ -15,6 +15,7 @@ def client_flags(client: ClientHandle) -> str:
     described = client.describe()
     letters = (
         ("x", described["multi"] >= 0),
+        ("P", described["sub"] or described["psub"] or described["ssub"]),
         ("b", described["blocked"]),
         ("d", described["watch-broken"]),
         ("c", described["closing-after-reply"]),
@@ -33,9 +34,9 @@ def client_line(client: ClientHandle) -> str:
     fields = (
         ("id", d["id"]), ("addr", client.address), ("laddr", client.local_address), ("fd", d["fd"]),
         ("name", text["name"]), ("age", d["age"]), ("idle", d["idle"]), ("flags", client_flags(client)), ("capa", ""),
-        ("db", d["db"]), ("sub", 0), ("psub", 0), ("ssub", 0), ("multi", d["multi"]), ("watch", d["watch"]),
-        ("qbuf", d["qbuf"]), ("qbuf-free", d["qbuf-free"]), ("argv-mem", 0), ("multi-mem", d["multi-mem"]),
-        ("rbs", d["rbs"]), ("rbp", d["rbs"]),
+        ("db", d["db"]), ("sub", d["sub"]), ("psub", d["psub"]), ("ssub", d["ssub"]), ("multi", d["multi"]),
+        ("watch", d["watch"]), ("qbuf", d["qbuf"]), ("qbuf-free", d["qbuf-free"]), ("argv-mem", 0),
+        ("multi-mem", d["multi-mem"]), ("rbs", d["rbs"]), ("rbp", d["rbs"]),
         ("obl", d["obl"]), ("oll", d["oll"]), ("omem", d["omem"]), ("tot-mem", d["tot-mem"]),
         ("events", d["events"]), ("cmd", d["cmd"]), ("user", client.user), ("redir", -1), ("resp", d["resp"]),
         ("lib-name", text["library_name"]), ("lib-ver", text["library_version"]),

@@ -112,6 +112,7 @@ def quit(client: ClientHandle, args: list[bytes]) -> Status:
 def reset(client: ClientHandle, args: list[bytes]) -> Status:
     """RESET: the connection as it was when it was new; the library's name stays."""
     client.leave_transaction()
+    client.leave_pubsub()
     client.select(0)
     client.protocol = 2
     client.name = b""

@@ -44,9 +44,18 @@ class Database(Protocol):
     def swap_with(self, other: Any) -> None: ...
 
 
+class PubSub(Protocol):
+    """Pub/Sub (`engine/pubsub`); `kind` is 0 channels, 1 patterns, 2 shard channels."""
+
+    def channels(self, kind: int) -> list[bytes]: ...
+    def subscriber_count(self, kind: int, name: bytes) -> int: ...
+
+
 class Engine(Protocol):
     @property
     def databases(self) -> Sequence[Database]: ...
+    @property
+    def pubsub(self) -> PubSub: ...
 
     def turn_histogram(self) -> Mapping[int, int]:
         """Least microseconds of processor time, in powers of two -> turns."""

@@ -254,7 +254,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("min-string-size-avoid-copy-reply-threaded", Integer(0, INT_MAX), 65536, hidden=True),
     Option("mptcp", YES_NO, False, mutable=False),
     Option("no-appendfsync-on-rewrite", YES_NO, False),
-    Option("notify-keyspace-events", EventClasses(), ""),
+    Option("notify-keyspace-events", EventClasses(), "", used=True, apply="apply_notifications"),
     Option("oom-score-adj", Enumeration("no", "yes", "relative", "absolute"), "no"),
     Option("oom-score-adj-values", OomScores(), ("0", "200", "800")),
     Option("pidfile", PATH, "", mutable=False, used=True),

@@ -56,6 +56,9 @@ class ApplyTarget(Protocol):
     def apply_maxclients(self) -> None:
         """`maxclients`: raise the limit on open files, or raise."""
 
+    def apply_notifications(self) -> None:
+        """`notify-keyspace-events`."""
+
     def apply_password(self) -> None:
         """`requirepass`: the default user's password."""
 
@@ -117,6 +120,7 @@ class Configuration:
     maxclients = Attribute[int]("maxclients")
     maxmemory_bytes = Attribute[int]("maxmemory")
     maxmemory_policy = Attribute[str]("maxmemory-policy")
+    notify_keyspace_events = Attribute[str]("notify-keyspace-events")
     pidfile = Attribute[str]("pidfile")
     port = Attribute[int]("port")
     protected_mode = Attribute[bool]("protected-mode")

@@ -14,6 +14,7 @@ from posix.unistd cimport close
 
 from ranvier.engine.core cimport (
     ADDRESS_BYTES,
+    AFTER_CLOSE,
     GATE_AUTHENTICATION,
     PHASE_BLOCKED,
     PHASE_CLOSED,
@@ -32,6 +33,15 @@ from ranvier.engine.phase cimport (
     close_reason_name,
     request_close,
     set_phase,
+)
+from ranvier.engine.pubsub cimport (
+    KIND_CHANNEL,
+    KIND_PATTERN,
+    KIND_SHARD,
+    leave_pubsub,
+    subscription_count,
+    subscriptions_bytes,
+    update_subscriber_gate,
 )
 from ranvier.engine.request cimport parser_init
 from ranvier.engine.transaction cimport transaction_leave, transaction_of
@@ -105,6 +115,7 @@ cdef class ClientHandle:
     @protocol.setter
     def protocol(self, int version) -> None:
         self.state.protocol = version
+        update_subscriber_gate(&self.state)
 
     @property
     def closed(self) -> bool:
@@ -175,7 +186,11 @@ cdef class ClientHandle:
 
     def close_after_this_command(self) -> None:
         """Run nothing more and close when the running command's reply is written (QUIT, CLIENT KILL of oneself)."""
-        self.state.close_after_command = True
+        self.state.after_command |= AFTER_CLOSE
+
+    def leave_pubsub(self) -> None:
+        """Unsubscribe from everything, silently."""
+        leave_pubsub(self.added())
 
     def finish(self) -> None:
         """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
@@ -221,8 +236,11 @@ cdef class ClientHandle:
             "obl": held,
             "oll": c.output_blocks,
             "omem": c.output_bytes,
-            "tot-mem": sizeof(Client) + query_memory(c) + c.kept_bytes + c.output_bytes
-            + (16384 if c.head != NULL else 0),
+            "tot-mem": (sizeof(Client) + query_memory(c) + c.kept_bytes + c.output_bytes
+                        + (16384 if c.head != NULL else 0) + subscriptions_bytes(c)),
+            "sub": subscription_count(c, KIND_CHANNEL),
+            "psub": subscription_count(c, KIND_PATTERN),
+            "ssub": subscription_count(c, KIND_SHARD),
             "events": ("r" if c.reading else "") + ("w" if c.want_write else ""),
             "cmd": "NULL" if c.last_command == NULL else c.last_command.name[:c.last_command.name_length].decode(),
             "resp": c.protocol,
@@ -255,6 +273,7 @@ cdef void teardown(Client *client):
     # 3. modes
     transaction_leave(client)
     watch_leave(client)
+    leave_pubsub(client)
     # 4. buffers
     input_free(client)
     output_free(client)

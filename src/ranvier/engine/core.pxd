@@ -149,6 +149,10 @@ cdef enum ClientClass:
     CLASS_REPLICA = 1
     CLASS_PUBSUB = 2
 
+cdef enum AfterCommand:
+    AFTER_CLOSE = 1 << 0             # the reply is the last
+    AFTER_PUSHES = 1 << 1            # messages to the client itself, kept back until then
+
 cdef enum:
     ADDRESS_BYTES = 120              # the longest Unix socket path with ":0" behind it, and a NUL
 
@@ -172,7 +176,7 @@ cdef struct Client:
     bint end_of_input            # the peer shut its sending side
     bint linger                  # close by way of PHASE_DRAINING
     bint busy                    # its input is being executed: a close leaves the memory to the free step
-    bint close_after_command     # the running command ends the conversation, its reply being the last
+    uint32_t after_command       # AFTER_ bits: what is due when the running command has replied
     bint pending_write           # on core.pending_writes
     bint stalled                 # has input that waits until less is owed to it
     bint waiting                 # on core.waiting
@@ -209,6 +213,8 @@ cdef struct Client:
     Command *last_command
     size_t linger_bytes
     int64_t linger_until_ms
+    # modes
+    void *subscriptions          # engine.pubsub.Subscriptions, NULL when it has none
     # lists
     Client *previous
     Client *next
@@ -279,6 +285,9 @@ cdef enum EventClass:
     EVENT_EVICTED = 1 << 7           # e
     EVENT_STREAM = 1 << 8            # t
     EVENT_NEW = 1 << 9               # n
+    EVENT_KEY_MISS = 1 << 10         # m
+    NOTIFY_KEYSPACE = 1 << 11        # K
+    NOTIFY_KEYEVENT = 1 << 12        # E
 
 cdef struct Core:
     Memory memory
@@ -289,6 +298,8 @@ cdef struct Core:
     int64_t monotonic_ms
     uint32_t gates               # GATE_ bits closed for everyone
     uint32_t effects             # EFFECT_ bits that are on
+    uint32_t notified            # EVENT_ and NOTIFY_ bits of notify-keyspace-events
+    void *pubsub                 # engine.pubsub.PubSub
     int64_t dirty                # changes since the start
     void *engine                 # the Engine object (borrowed)
     void *hooks                  # what the server does when the engine meets an error, a change, a slow command

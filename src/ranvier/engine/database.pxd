@@ -3,9 +3,9 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from ranvier.engine.entry cimport Entry, entry_set_pointer
+from ranvier.engine.entry cimport Entry, entry_key, entry_key_length, entry_set_pointer
 from ranvier.engine.memory cimport Blob, Memory
-from ranvier.engine.table cimport Table
+from ranvier.engine.table cimport Table, table_insert
 
 # A value detached from its key, or a flushed table, freed in slices so that no turn pays for it.
 cdef struct Garbage:
@@ -13,6 +13,9 @@ cdef struct Garbage:
     int encoding                 # an Encoding, or GARBAGE_TABLE
     void *value
     Table table                  # used when encoding is GARBAGE_TABLE
+
+# Called with the key that a read missed, or that is new.
+ctypedef void (*key_listener_t)(void *context, void *database, const char *key, size_t length) noexcept
 
 # Time, policy and counters that all databases of a server share; the engine's Core owns it and sets the clock.
 cdef struct Keyspace:
@@ -31,6 +34,9 @@ cdef struct Keyspace:
     Garbage *garbage             # queue of what free_garbage works off
     size_t garbage_count
     uint64_t freed_total         # items freed by free_garbage since the start: the bounded-work counter
+    key_listener_t on_missed     # or NULL
+    key_listener_t on_new        # or NULL
+    void *listener_context
 
 # Called when a key expired lazily or by the cycle, before it goes: the effect call lives above this layer.
 ctypedef void (*expired_t)(void *context, void *database, const char *key, size_t length) noexcept
@@ -47,6 +53,20 @@ cdef struct Database:
 
 cdef enum:
     GARBAGE_TABLE = 255
+
+
+cdef inline void count_miss(Database *database, const char *key, size_t length) noexcept:
+    database.keyspace.misses += 1
+    if database.keyspace.on_missed != NULL:
+        database.keyspace.on_missed(database.keyspace.listener_context, database, key, length)
+
+
+cdef inline void insert_key(Database *database, uint64_t hash, Entry *entry) noexcept:
+    table_insert(&database.keys, hash, entry)
+    if database.keyspace.on_new != NULL:
+        database.keyspace.on_new(database.keyspace.listener_context, database, entry_key(entry),
+                                 entry_key_length(entry))
+
 
 cdef Database *database_new(int index, Keyspace *keyspace, uint64_t seed0, uint64_t seed1) noexcept
 cdef void database_free(Database *database) noexcept

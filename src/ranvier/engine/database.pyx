@@ -370,7 +370,7 @@ cdef Entry *database_find(Database *database, uint64_t hash, const char *key, si
 cdef Entry *database_find_read(Database *database, uint64_t hash, const char *key, size_t length) noexcept:
     cdef Entry *entry = database_find(database, hash, key, length)
     if entry == NULL:
-        database.keyspace.misses += 1
+        count_miss(database, key, length)
         return NULL
     database.keyspace.hits += 1
     entry_touch(database.keyspace, entry)
@@ -414,7 +414,7 @@ cdef Entry *place_value(Database *database, uint64_t hash, const char *key, size
     if entry == NULL:
         entry = entry_new(database.keyspace.memory, key, length, -1, value_size)
         entry_set_access(entry, initial_access(database.keyspace))
-        table_insert(&database.keys, hash, entry)
+        insert_key(database, hash, entry)
         return entry
     if entry_encoding(entry) > ENCODING_INTEGER:
         free_value(database.keyspace, entry_encoding(entry), entry_pointer(entry), True)
@@ -544,7 +544,7 @@ cdef Entry *database_put(Database *database, uint64_t hash, const char *key, siz
         release(database.keyspace.memory, taken)
     else:
         memcpy(<char *>entry_key(entry), key, length)
-    table_insert(&database.keys, hash, entry)
+    insert_key(database, hash, entry)
     if entry.flags & ENTRY_EXPIRES:
         table_insert(&database.expires, hash, entry)
     return entry

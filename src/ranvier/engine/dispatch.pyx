@@ -19,10 +19,15 @@ from libc.string cimport memchr, memcmp, memcpy
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
+    AFTER_CLOSE,
+    AFTER_PUSHES,
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
     COMMAND_SUBCOMMAND,
+    EFFECT_NOTIFIED,
+    EFFECT_OBSERVED,
+    EFFECT_PROPAGATED,
     EFFECT_WATCHED,
     GATE_AUTHENTICATION,
     GATE_CLUSTER,
@@ -48,6 +53,7 @@ from ranvier.engine.phase cimport (
     may_execute,
     request_close,
 )
+from ranvier.engine.pubsub cimport flush_deferred, notify
 from ranvier.engine.reply cimport reply_error_bytes, reply_raw, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -422,8 +428,8 @@ cdef void run(Call *call):
         finally:
             core.call = outer
     core.call = outer
-    if client.close_after_command:
-        close_after_reply(client, CLOSE_QUIT)
+    if client.after_command != 0:
+        settle_client(client, outer)
     client.commands += 1
     core.statistics.commands += 1
     command.calls += 1
@@ -442,7 +448,18 @@ cdef void run(Call *call):
         count_time(call)
 
 
+cdef void settle_client(Client *client, const Call *outer) noexcept:
+    """What had to wait for the command's reply; inside a transaction, for the reply to EXEC."""
+    if outer != NULL and outer.client == client:
+        return
+    if client.after_command & AFTER_PUSHES:
+        flush_deferred(client)
+    if client.after_command & AFTER_CLOSE:
+        close_after_reply(client, CLOSE_QUIT)
+
+
 cdef void settle_time(Core *core) noexcept nogil:
+    """Attribute the time since the last reading to the quick commands that ran in it."""
     cdef int64_t now = now_ns()
     if core.timed != NULL:
         core.timed.nanoseconds += now - core.command_ns
@@ -503,7 +520,9 @@ cdef void effect(Call *call, const char *key, size_t length, uint32_t event_clas
     # Without a class it is a whole database: see client_database_changed.
     if effects & EFFECT_WATCHED and event_class != 0:
         watch_touch(call.core, call.database, key, length, False)
-    if effects & ~<uint32_t>EFFECT_WATCHED == 0:
+    if effects & EFFECT_NOTIFIED:
+        notify(call.core, call.database.index, event_class, event, key, length)
+    if not effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
         return
     try:
         (<object>call.core.hooks).key_changed(

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from ranvier.clock import Clock
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.handles import DatabaseHandle
+from ranvier.engine.pubsub import PubSubHandle
 
 class CommandStatistics:
     """The engine's table of commands, as far as Python sees it (`engine/dispatch`, CommandTable)."""
@@ -17,6 +18,7 @@ class Engine:
     clock: Clock
     commands: CommandStatistics
     databases: list[DatabaseHandle]
+    pubsub: PubSubHandle
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,

@@ -36,7 +36,6 @@ from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
-    EFFECT_WATCHED,
     PHASE_CLOSING,
     PHASE_CLOSING_AFTER_REPLY,
     Client,
@@ -52,6 +51,7 @@ from ranvier.engine.natives cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks, output_free, output_take, spare_bytes
 from ranvier.engine.phase cimport request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
+from ranvier.engine.pubsub cimport PubSubHandle, pubsub_handle
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport load_limits
 from ranvier.engine.turn cimport (
@@ -113,6 +113,7 @@ cdef class Engine:
     cdef readonly object clock
     cdef readonly CommandTable commands
     cdef readonly list databases
+    cdef readonly PubSubHandle pubsub
     cdef object __weakref__
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
@@ -157,6 +158,7 @@ cdef class Engine:
             self.core.databases[i].on_expired = key_expired
             self.core.databases[i].on_expired_context = &self.core
             self.databases.append(database_handle(self.core.databases[i], None))
+        self.pubsub = pubsub_handle(&self.core, seeds)
         batch_init(&self.core.batch, &self.core.memory, limits.BATCH_REQUESTS)
         self.core.poller = poll_create()
         if self.core.poller < 0:
@@ -235,8 +237,8 @@ cdef class Engine:
         self.core.active_expire = on
 
     def set_effects(self, mask: int) -> None:
-        """EFFECT_ bits that are on: whom the effect call tells of changes. EFFECT_WATCHED is the engine's own."""
-        self.core.effects = (self.core.effects & EFFECT_WATCHED) | (<uint32_t>mask & ~<uint32_t>EFFECT_WATCHED)
+        """EFFECT_ bits to switch on: whom the effect call tells of changes."""
+        self.core.effects |= mask
 
     # ---- readiness --------------------------------------------------------------------------------------------------
 

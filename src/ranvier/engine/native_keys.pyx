@@ -3,7 +3,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 
-from ranvier.engine.core cimport EVENT_GENERIC, Arg, Call, native_t
+from ranvier.engine.core cimport EVENT_GENERIC, GATE_SUBSCRIBED, Arg, Call, native_t
 from ranvier.engine.database cimport (
     database_delete,
     database_find,
@@ -69,7 +69,14 @@ cdef native_t key_handler(str name) except? NULL:
 
 
 cdef void ping(Call *call) noexcept:
-    if call.count == 1:
+    if call.client.gates & GATE_SUBSCRIBED and call.count <= 2:
+        # A RESP2 subscriber reads nothing but messages, so its answer looks like one.
+        reply_raw(call.client, b"*2\r\n$4\r\npong\r\n", 14)
+        if call.count == 2:
+            reply_bulk(call.client, call.args[1].data, call.args[1].length)
+        else:
+            reply_raw(call.client, b"$0\r\n\r\n", 6)
+    elif call.count == 1:
         reply_raw(call.client, b"+PONG\r\n", 7)
     elif call.count == 2:
         reply_bulk(call.client, call.args[1].data, call.args[1].length)

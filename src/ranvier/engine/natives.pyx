@@ -2,6 +2,7 @@
 
 from ranvier.engine.native_keys cimport key_handler
 from ranvier.engine.native_lists cimport list_handler
+from ranvier.engine.native_pubsub cimport pubsub_native
 from ranvier.engine.native_strings cimport string_handler
 from ranvier.engine.native_transactions cimport transaction_handler
 
@@ -14,4 +15,6 @@ cdef native_t native_handler(str name) except? NULL:
         found = list_handler(name)
     if found == NULL:
         found = transaction_handler(name)
+    if found == NULL:
+        found = pubsub_native(name)
     return found

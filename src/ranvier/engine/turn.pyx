@@ -8,7 +8,12 @@ from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport (
+    CLASS_PUBSUB,
+    EFFECT_NOTIFIED,
+    EFFECT_OBSERVED,
+    EFFECT_PROPAGATED,
     EFFECT_WATCHED,
+    EVENT_EXPIRED,
     PHASE_BLOCKED,
     PHASE_CLOSED,
     PHASE_CLOSING,
@@ -44,6 +49,7 @@ from ranvier.engine.phase cimport (
     set_phase,
 )
 from ranvier.engine.poll cimport poll_watch
+from ranvier.engine.pubsub cimport notify
 from ranvier.engine.watch cimport watch_touch
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -252,7 +258,7 @@ cdef void check_some_clients(Core *core, size_t count) except *:
             if now >= client.linger_until_ms:
                 request_close(client, client.close_reason)
         elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
-                and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
+                and client.client_class != CLASS_PUBSUB and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
             (<object>core.hooks).idle_client(<ClientHandle>client.handle)
             request_close(client, CLOSE_IDLE)
         elif client.owed_bytes > 0:
@@ -282,7 +288,9 @@ cdef void key_expired(void *context, void *database, const char *key, size_t len
     core.dirty += 1
     if core.effects & EFFECT_WATCHED:
         watch_touch(core, <Database *>database, key, length, True)
-    if core.effects & ~<uint32_t>EFFECT_WATCHED:
+    if core.effects & EFFECT_NOTIFIED:
+        notify(core, (<Database *>database).index, EVENT_EXPIRED, b"expired", key, length)
+    if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
         (<object>core.hooks).key_expired((<Database *>database).index, key[:length])
 
 

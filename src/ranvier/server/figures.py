@@ -35,6 +35,7 @@ class Figures:
     def _server_figures(self) -> dict[str, Figure]:
         server, configuration = self._server, self._server.configuration
         engine = server.engine
+        channels, patterns, shard_channels, subscribers = engine.pubsub.counts()
         return {
             "run_id": server.run_id,
             "tcp_port": server.port,
@@ -48,6 +49,10 @@ class Figures:
             "availability_zone": configuration.availability_zone,
             "process_supervised": configuration.supervised,
             "connected_clients": engine.client_count,
+            "pubsub_channels": channels,
+            "pubsub_patterns": patterns,
+            "pubsubshard_channels": shard_channels,
+            "pubsub_clients": subscribers,
             "maxclients": configuration.maxclients,
             "maxmemory": configuration.maxmemory_bytes,
             "maxmemory_policy": configuration.maxmemory_policy,

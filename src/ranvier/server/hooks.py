@@ -44,7 +44,7 @@ class EngineHooks:
             if rule.gate & closed and rule.gate is Gate.PROTECTED:
                 name = command.name.partition(" ")[0]
                 return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
-            if rule.gate & closed and rule.gate is Gate.NO_MULTI:
+            if rule.gate & closed and rule.gate in (Gate.NO_MULTI, Gate.SUBSCRIBED):
                 return (rule.reply % command.full_name).encode()
         return None
 
