@@ -33,6 +33,8 @@ REQUESTS = st.one_of(
     st.tuples(st.sampled_from([b"PEXPIRE", b"EXPIRE", b"INCRBY", b"SELECT"]), KEYS, SMALL),
     st.tuples(st.sampled_from([b"PING", b"DBSIZE", b"RANDOMKEY", b"FLUSHALL", b"RESET", b"CLIENT", b"INFO", b"no"])),
     st.tuples(st.just(b"HELLO"), st.sampled_from([b"2", b"3", b"4"])),
+    st.tuples(st.sampled_from([b"MULTI", b"EXEC", b"EXEC", b"DISCARD", b"UNWATCH"])),
+    st.tuples(st.just(b"WATCH"), KEYS, KEYS),
     st.tuples(st.sampled_from([b"OBJECT", b"CLIENT", b"COMMAND", b"CONFIG", b"MEMORY"]), VALUES, VALUES),
     st.tuples(VALUES, VALUES),
 )

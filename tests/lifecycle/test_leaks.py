@@ -1,4 +1,4 @@
-"""A thousand connections in each of ten ways leave descriptors, clients, threads and memory where they were."""
+"""A thousand connections in each of many ways leave descriptors, clients, threads and memory where they were."""
 
 from collections.abc import Callable, Iterator
 
@@ -76,6 +76,20 @@ def used_for_much(wire: Wire, _: Wire) -> None:
     wire.call("NOSUCH", b"n" * 1000)
 
 
+def in_a_transaction(wire: Wire, _: Wire) -> None:
+    """Gone inside MULTI, with keys watched, commands queued and a big argument among them."""
+    wire.call("WATCH", "watched", "megabyte")
+    wire.pipeline([("MULTI",), ("SET", "never", b"v" * 40_000), ("GET", "never")])
+    wire.close()
+
+
+def watching(wire: Wire, other: Wire) -> None:
+    wire.call("WATCH", "watched", "touched")
+    other.call("SETRANGE", "touched", 0, "x")
+    wire.call("WATCH", "watched")
+    wire.reset()
+
+
 WAYS: dict[str, Way] = {
     "FIN": fin,
     "RST": rst,
@@ -87,6 +101,8 @@ WAYS: dict[str, Way] = {
     "protocol error": protocol_error,
     "CLIENT KILL": client_kill,
     "used for much": used_for_much,
+    "in a transaction": in_a_transaction,
+    "watching": watching,
 }
 
 
