@@ -122,6 +122,11 @@ rpush l 1 ; lmove l m left right > lmove l m left right
 rpush l 1 ; rpoplpush l m > rpoplpush l m
 rpush l 1 2 ; lmpop 2 k l left count 2 > LPOP l 2
 rpush l 1 2 ; lmpop 1 l right > RPOP l 1
+rpush l 1 2 ; blpop k l 0 > LPOP l
+rpush l 1 2 ; brpop l 1 > RPOP l
+rpush l 1 2 ; blmove l m left right 0 > LMOVE l m left right
+rpush l 1 2 ; brpoplpush l m 0 > RPOPLPUSH l m
+rpush l 1 2 ; blmpop 0 2 k l left count 2 > LPOP l 2
 ; get k >
 """.strip().splitlines()
 

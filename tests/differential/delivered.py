@@ -5,7 +5,7 @@ from pathlib import Path
 
 COMMANDS_TABLE = Path(__file__).parent.parent / "data" / "commands.tsv"
 
-# Blocking commands wait for a later part of the project.
+# These would stop a random conversation; tests/modes/test_blocked.py compares them.
 BLOCKING = {"BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH"}
 
 
@@ -29,7 +29,8 @@ CONNECTION = names(
 
 # Delivered too, but unfit for random requests: they end, stall or reconfigure the server or the connection. Their
 # tests stand in test_directed.py and tests/lifecycle.
-DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST")
+DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST "
+                 "BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH WAIT WAITAOF CLIENT|UNBLOCK CLIENT|PAUSE CLIENT|UNPAUSE")
 
 # Compared conversation by conversation, in tests/modes/test_pubsub.py.
 PUBSUB = names(

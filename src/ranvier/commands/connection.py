@@ -189,6 +189,33 @@ def _kill(client: ClientHandle, victim: ClientHandle) -> None:
         victim.close()
 
 
+def client_pause(client: ClientHandle, args: list[bytes]) -> Status:
+    """CLIENT PAUSE milliseconds [WRITE | ALL]: what clients ask for waits."""
+    mode = option(args[1]) if len(args) == 2 else b"ALL"
+    if mode not in (b"WRITE", b"ALL"):
+        raise CommandError("ERR CLIENT PAUSE mode must be WRITE or ALL")
+    milliseconds = integer(args[0], "ERR timeout is not an integer or out of range")
+    if milliseconds < 0:
+        raise CommandError("ERR timeout is negative")
+    if milliseconds > 2**63 - 1 - client.server.engine.wall_ms:
+        raise CommandError("ERR timeout is out of range")
+    client.server.pause.begin(milliseconds, mode == b"ALL")
+    return OK
+
+
+def client_unpause(client: ClientHandle, args: list[bytes]) -> Status:
+    client.server.pause.end()
+    return OK
+
+
+def client_unblock(client: ClientHandle, args: list[bytes]) -> int:
+    """CLIENT UNBLOCK id [TIMEOUT | ERROR]: 1 when that client was blocked in a command."""
+    reason = option(args[1]) if len(args) > 1 else b"TIMEOUT"
+    if reason not in (b"TIMEOUT", b"ERROR"):
+        raise CommandError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    return int(client.server.engine.blocked.unblock(integer(args[0]), reason == b"ERROR"))
+
+
 def client_help(client: ClientHandle, args: list[bytes]) -> list[Status]:
     return [Status(line) for line in (
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -205,8 +232,14 @@ def client_help(client: ClientHandle, args: list[bytes]) -> list[Status]:
         "LIST [<filter> <value> ...]",
         "    The connections that meet all filters: TYPE, ID, USER, ADDR, LADDR, SKIPME, MAXAGE, NAME, IDLE, FLAGS,",
         "    LIB-NAME, LIB-VER, DB, CAPA, IP, and most of them with NOT- in front.",
+        "PAUSE <milliseconds> [WRITE|ALL]",
+        "    Hold back what all connections ask for, or only what writes.",
         "SETINFO <LIB-NAME|LIB-VER> <value>",
         "    Tell the server which client library this is.",
         "SETNAME <name>",
         "    Name this connection; an empty name removes it.",
+        "UNBLOCK <id> [TIMEOUT|ERROR]",
+        "    End a blocking command of a connection, as if its time were up, or with an error.",
+        "UNPAUSE",
+        "    End a pause: what was held back runs.",
     )]

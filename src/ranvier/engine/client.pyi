@@ -11,6 +11,7 @@ class ClientHandle:
     unix_socket: bool
     protocol: int
     authenticated: bool
+    deny_blocking: bool
     def __init__(
         self, server: object, address: str = "", local_address: str = "", unix_socket: bool = False
     ) -> None: ...

@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 from posix.unistd cimport close
 
+from ranvier.engine.blocked cimport blocked_leave
 from ranvier.engine.core cimport (
     ADDRESS_BYTES,
     AFTER_CLOSE,
@@ -184,6 +185,15 @@ cdef class ClientHandle:
         transaction_leave(self.added())
         watch_leave(&self.state)
 
+    @property
+    def deny_blocking(self) -> bool:
+        """A blocking command answers at once instead of waiting."""
+        return self.state.deny_blocking
+
+    @deny_blocking.setter
+    def deny_blocking(self, bint value) -> None:
+        self.state.deny_blocking = value
+
     def close_after_this_command(self) -> None:
         """Run nothing more and close when the running command's reply is written (QUIT, CLIENT KILL of oneself)."""
         self.state.after_command |= AFTER_CLOSE
@@ -274,6 +284,7 @@ cdef void teardown(Client *client):
     transaction_leave(client)
     watch_leave(client)
     leave_pubsub(client)
+    blocked_leave(client)
     # 4. buffers
     input_free(client)
     output_free(client)

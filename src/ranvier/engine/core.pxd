@@ -189,6 +189,8 @@ cdef struct Client:
     size_t watch_count
     bint watch_broken            # a watched key was touched: EXEC will answer null
     size_t kept_bytes            # in queued commands and watches; counts toward the query-buffer limit
+    void *blocked                # engine.blocked.Blocked: what it waits for, NULL when it does not
+    bint deny_blocking           # a blocking command answers at once: inside EXEC and scripts
     # input
     Parser parser
     char *query                  # its own remainder: query[query_start:query_end]
@@ -296,6 +298,7 @@ cdef struct Core:
     Statistics statistics
     int64_t wall_ms              # the turn's time
     int64_t monotonic_ms
+    bint real_time               # the clock is the system's
     uint32_t gates               # GATE_ bits closed for everyone
     uint32_t effects             # EFFECT_ bits that are on
     uint32_t notified            # EVENT_ and NOTIFY_ bits of notify-keyspace-events
@@ -323,6 +326,8 @@ cdef struct Core:
     Client *pending_writes       # have bytes to send
     size_t pending_write_count
     Client *waiting              # stalled clients that may go on, and unblocked ones
+    void *blocking               # engine.blocked.Blocking
+    bint keys_ready              # somebody waits for a key that is ready now
     Client *closed               # torn down, memory to be freed in the free step
     Block *free_blocks
     size_t free_block_count

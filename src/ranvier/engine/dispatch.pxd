@@ -19,6 +19,8 @@ cdef class CommandTable:
 
 # Parse and execute what `data` holds; returns how many bytes of it are done with.
 cdef size_t process_requests(Core *core, Client *client, char *data, size_t length)
+# Run a request that was held back.
+cdef void execute_again(Core *core, Client *client, Arg *args, size_t count) except *
 # Look up and run a batch; returns how many requests were taken (executed or refused).
 cdef size_t execute_batch(Core *core, Client *client, Batch *batch)
 

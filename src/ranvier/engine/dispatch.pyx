@@ -16,6 +16,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy
 
+from ranvier.engine.blocked cimport awaited_key_changed, block_paused, serve_ready_keys
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
@@ -25,6 +26,7 @@ from ranvier.engine.core cimport (
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
     COMMAND_SUBCOMMAND,
+    EFFECT_AWAITED,
     EFFECT_NOTIFIED,
     EFFECT_OBSERVED,
     EFFECT_PROPAGATED,
@@ -34,6 +36,7 @@ from ranvier.engine.core cimport (
     GATE_DISK_ERROR,
     GATE_GOOD_REPLICAS,
     GATE_OUT_OF_MEMORY,
+    GATE_PAUSED_ALL,
     GATE_PAUSED_WRITE,
     GATE_QUEUE,
     GATE_READ_ONLY,
@@ -330,13 +333,31 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
         return
     closed &= command.gates
     if closed:
-        if closed != GATE_QUEUE and refused(&call, closed):
+        if command.native == exec_:
+            closed &= ~<uint32_t>GATES_OF_QUEUE | (
+                0 if client.transaction == NULL else transaction_of(client).gates)
+        if closed & ~<uint32_t>GATE_QUEUE and refused(&call, closed):
+            return
+        # Whom nothing refuses may be made to wait; inside MULTI before the request is queued.
+        if closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL):
+            block_paused(&call)
             return
         if closed & GATE_QUEUE:
             transaction_queue(&call)
             reply_raw(client, b"+QUEUED\r\n", 9)
             return
     run(&call)
+
+
+cdef void execute_again(Core *core, Client *client, Arg *args, size_t count) except *:
+    cdef Request request
+    cdef Command *command = (<CommandTable>core.commands).find(args[0].data, args[0].length)
+    request.count = count
+    request.command = command
+    request.hash = 0
+    if 0 < command.first_key < <int64_t>count:
+        request.hash = database_hash(client.database, args[command.first_key].data, args[command.first_key].length)
+    execute_request(core, client, args, &request)
 
 
 cdef inline bytes command_name(const Command *command):
@@ -357,13 +378,8 @@ cdef Command *find_subcommand(Call *call):
 
 cdef bint refused(Call *call, uint32_t gates):
     """Ask the ordered list of gates; an answer is an error line."""
-    cdef bytes answer
-    if call.command.native == exec_:
-        gates &= ~<uint32_t>GATES_OF_QUEUE | (
-            0 if call.client.transaction == NULL else transaction_of(call.client).gates)
-        if gates == 0:
-            return False
-    answer = (<object>call.core.hooks).refuse(<ClientHandle>call.client.handle, <object>call.command.record, gates)
+    cdef bytes answer = (<object>call.core.hooks).refuse(
+        <ClientHandle>call.client.handle, <object>call.command.record, gates)
     if answer is None:
         return False
     reject(call, answer)
@@ -446,6 +462,9 @@ cdef void run(Call *call):
         core.timed_calls += 1
     else:
         count_time(call)
+    # Not before a transaction or a script is over: what it makes of the key is what others find.
+    if core.keys_ready and outer == NULL:
+        serve_ready_keys(core)
 
 
 cdef void settle_client(Client *client, const Call *outer) noexcept:
@@ -522,6 +541,8 @@ cdef void effect(Call *call, const char *key, size_t length, uint32_t event_clas
         watch_touch(call.core, call.database, key, length, False)
     if effects & EFFECT_NOTIFIED:
         notify(call.core, call.database.index, event_class, event, key, length)
+    if effects & EFFECT_AWAITED:
+        awaited_key_changed(call.core, call.database.index, key, length, event_class, event)
     if not effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
         return
     try:

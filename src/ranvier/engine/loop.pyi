@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 from ranvier.clock import Clock
+from ranvier.engine.blocked import BlockedClients
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.handles import DatabaseHandle
 from ranvier.engine.pubsub import PubSubHandle
@@ -19,6 +20,7 @@ class Engine:
     commands: CommandStatistics
     databases: list[DatabaseHandle]
     pubsub: PubSubHandle
+    blocked: BlockedClients
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,

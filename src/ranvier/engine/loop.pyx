@@ -23,6 +23,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.unistd cimport close as close_descriptor
 
+from ranvier.engine.blocked cimport BlockedClients, blocked_clients, blocking_begin, blocking_end, next_deadline_ms
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport (
     CLOCK_REALTIME,
@@ -114,6 +115,7 @@ cdef class Engine:
     cdef readonly CommandTable commands
     cdef readonly list databases
     cdef readonly PubSubHandle pubsub
+    cdef readonly BlockedClients blocked
     cdef object __weakref__
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
@@ -125,7 +127,7 @@ cdef class Engine:
         coalescer_init(&self.coalescer)
         self.hooks = hooks
         self.clock = clock
-        self.system_clock = isinstance(clock, SystemClock)
+        self.system_clock = self.core.real_time = isinstance(clock, SystemClock)
         self.commands = CommandTable()
         self._watched = {}
         self._timers = []
@@ -159,6 +161,8 @@ cdef class Engine:
             self.core.databases[i].on_expired_context = &self.core
             self.databases.append(database_handle(self.core.databases[i], None))
         self.pubsub = pubsub_handle(&self.core, seeds)
+        blocking_begin(&self.core)
+        self.blocked = blocked_clients(&self.core)
         batch_init(&self.core.batch, &self.core.memory, limits.BATCH_REQUESTS)
         self.core.poller = poll_create()
         if self.core.poller < 0:
@@ -172,6 +176,7 @@ cdef class Engine:
         cdef int i
         if self.core.batch.args != NULL:
             batch_free(&self.core.batch)
+        blocking_end(&self.core)
         if self.core.databases != NULL:
             for i in range(self.core.database_count):
                 database_free(self.core.databases[i])
@@ -325,13 +330,15 @@ cdef class Engine:
         self.core.keyspace.lru_clock = (self.core.wall_ms // 1000) & 0xffffff
 
     cdef int poll_timeout(self):
-        cdef int64_t left
+        cdef int64_t left, next_ms = next_deadline_ms(&self.core)
         if self.core.waiting != NULL or self.core.pending_writes != NULL or self.core.closed != NULL \
                 or self.expire_unfinished or self.core.keyspace.garbage != NULL or self.stopped:
             return 0
-        if self.next_timer_ms < 0:
+        if next_ms < 0 or 0 <= self.next_timer_ms < next_ms:
+            next_ms = self.next_timer_ms
+        if next_ms < 0:
             return -1
-        left = self.next_timer_ms - self.core.monotonic_ms
+        left = next_ms - self.core.monotonic_ms
         # A virtual clock does not move while we sleep: look again soon, the test thread wakes us when it moves it.
         return 0 if left < 0 else <int>left if left < 1000 else 1000
 
@@ -392,7 +399,7 @@ cdef class Engine:
 
     def resume_waiting(self) -> None:
         """Run the input of clients that may go on: enough of what was owed has left, or they are unblocked."""
-        if self.core.waiting != NULL:
+        while self.core.waiting != NULL:
             resume_clients(&self.core)
 
     def expire_keys(self, begin: bool) -> None:

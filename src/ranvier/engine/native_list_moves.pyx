@@ -81,20 +81,18 @@ cdef bint same_key(const OpenList *one, const OpenList *other) noexcept nogil:
     return one.key_length == other.key_length and memcmp(one.key, other.key, one.key_length) == 0
 
 
-cdef void move(Call *call, bint from_head, bint to_head) noexcept:
+cdef bint move_element(Call *call, bint from_head, bint to_head) noexcept:
     cdef OpenList source
     cdef OpenList target
     cdef Parcel parcel
     cdef const char *put_event = b"lpush" if to_head else b"rpush"
     cdef const char *taken_event = b"lpop" if from_head else b"rpop"
     cdef int found = list_open(call, True, &source)
-    if found == OPEN_ABSENT:
-        reply_null(call.client)
     if found != OPEN_FOUND:
-        return
+        return found == OPEN_FAILED
     found = list_open_other(call, &call.args[2], &target)
     if found == OPEN_FAILED:
-        return
+        return True
     if same_key(&source, &target):
         parcel_take(&parcel, &source.list, from_head)
         parcel_put(&parcel, &source.list, to_head, list_fill(call))
@@ -109,6 +107,12 @@ cdef void move(Call *call, bint from_head, bint to_head) noexcept:
         list_put_in(&target, put_event, 1)
         list_taken_out(&source, taken_event, 0)
     parcel_reply(&parcel, call.client)
+    return True
+
+
+cdef void move(Call *call, bint from_head, bint to_head) noexcept:
+    if not move_element(call, from_head, to_head):
+        reply_null(call.client)
 
 
 cdef void lmove(Call *call) noexcept:

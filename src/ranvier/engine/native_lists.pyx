@@ -377,25 +377,34 @@ cdef void pop_from_key(OpenList *opened, bint at_head, int64_t count) noexcept:
         propagate_as(call, [[b"LPOP" if at_head else b"RPOP", key, b"%d" % count]])
 
 
-cdef void lmpop(Call *call) noexcept:
-    cdef OpenList opened
+cdef bint parse_pop_request(Call *call, size_t first, PopRequest *request) noexcept:
     cdef int64_t keys = 0
-    cdef int64_t count = 0
+    if not positive(call, &call.args[first], &keys, b"ERR numkeys should be greater than 0"):
+        return False
+    if keys >= <int64_t>(call.count - first - 1):
+        reply_syntax_error(call)
+        return False
+    request.first_key = first + 1
+    request.end = request.first_key + <size_t>keys
+    return parse_list_end(call, &call.args[request.end], &request.at_head) \
+        and parse_count(call, request.end + 1, &request.count)
+
+
+cdef bint pop_from_first(Call *call, const PopRequest *request) noexcept:
+    cdef OpenList opened
     cdef size_t i
     cdef int found
-    cdef bint at_head = False
-    if not positive(call, &call.args[1], &keys, b"ERR numkeys should be greater than 0"):
-        return
-    if keys >= <int64_t>call.count - 2:
-        reply_syntax_error(call)
-        return
-    if not parse_list_end(call, &call.args[2 + keys], &at_head) or not parse_count(call, <size_t>(3 + keys), &count):
-        return
-    for i in range(2, <size_t>(2 + keys)):
+    for i in range(request.first_key, request.end):
         found = list_open_other(call, &call.args[i], &opened)
         if found == OPEN_FAILED:
-            return
+            return True
         if found == OPEN_FOUND:
-            pop_from_key(&opened, at_head, count)
-            return
-    reply_null_array(call.client)
+            pop_from_key(&opened, request.at_head, request.count)
+            return True
+    return False
+
+
+cdef void lmpop(Call *call) noexcept:
+    cdef PopRequest request
+    if parse_pop_request(call, 1, &request) and not pop_from_first(call, &request):
+        reply_null_array(call.client)

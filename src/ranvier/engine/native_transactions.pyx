@@ -100,6 +100,7 @@ cdef void run_queue(Call *call, Transaction *transaction) noexcept:
     cdef int database_index = 0
     cdef list propagated
     reply_array(call.client, <int64_t>transaction.count)
+    call.client.deny_blocking = True
     while queued != NULL:
         try:
             while queued != NULL:
@@ -108,6 +109,7 @@ cdef void run_queue(Call *call, Transaction *transaction) noexcept:
                 run_queued(call, current)
         except Exception as error:
             bug(call.client, error)
+    call.client.deny_blocking = False
     settle_time(core)
     core.command_ns = begun_ns           # so that EXEC's time is that of the whole
     try:

@@ -1,5 +1,6 @@
 """The native handlers by name: one module per group, asked in turn."""
 
+from ranvier.engine.native_blocking cimport blocking_handler
 from ranvier.engine.native_keys cimport key_handler
 from ranvier.engine.native_lists cimport list_handler
 from ranvier.engine.native_pubsub cimport pubsub_native
@@ -17,4 +18,6 @@ cdef native_t native_handler(str name) except? NULL:
         found = transaction_handler(name)
     if found == NULL:
         found = pubsub_native(name)
+    if found == NULL:
+        found = blocking_handler(name)
     return found

@@ -6,6 +6,7 @@ in `process`. Output leaves in one way, `write_clients`, which also moves the cl
 
 from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
+from ranvier.engine.blocked cimport blocked_leave
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport (
     CLASS_PUBSUB,
@@ -162,6 +163,7 @@ cdef void end_of_input(Client *client) except *:
     if client.phase == PHASE_DRAINING:
         request_close(client, client.close_reason)
     elif not client.stalled and client.phase != PHASE_CLOSING_AFTER_REPLY:
+        blocked_leave(client)        # nothing more is served to it, even while it is still owed replies
         client.linger = False
         close_after_reply(client, CLOSE_PEER)
 
@@ -176,9 +178,13 @@ cdef void want(Client *client, bint read, bint write) noexcept nogil:
 
 
 cdef void resume_clients(Core *core) except *:
-    cdef Client *client = core.waiting
+    cdef Client *client = NULL
     cdef Client *following
-    core.waiting = NULL
+    while core.waiting != NULL:      # the list is in reverse: who may go on first, goes on first
+        following = core.waiting.next_waiting
+        core.waiting.next_waiting = client
+        client = core.waiting
+        core.waiting = following
     while client != NULL:
         following = client.next_waiting
         client.waiting = False

@@ -10,6 +10,8 @@ from ranvier.engine.loop import Engine
 
 def before_sleep(engine: Engine) -> None:
     """Do the work that is due before the next poll."""
+    # Time-outs and keys that are ready come first: whom they unblock may have more to run.
+    engine.blocked.step()
     # Unblocked clients run their saved input first: what they write must be flushed and answered in this turn.
     engine.resume_waiting()
     # Expired keys go before replies leave, so that what a reply implies about memory is true when it is read.

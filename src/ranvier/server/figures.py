@@ -66,6 +66,8 @@ class Figures:
     def _engine_figures(self) -> dict[str, Figure]:
         counters = self._server.engine.statistics()
         return {
+            **self._server.engine.blocked.figures(),
+            **self._server.pause.figures(),
             "used_memory": counters["used_memory_bytes"],
             "used_memory_peak": counters["used_memory_peak_bytes"],
             "used_memory_startup": self._started_memory_bytes,

@@ -18,6 +18,7 @@ from ranvier.config.options import Configuration
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.loop import Engine
 from ranvier.errors import ConfigurationError, ListenError
+from ranvier.modes.pause import Pause
 from ranvier.observe.info import render
 from ranvier.observe.log import WARNING, ServerLog
 from ranvier.observe.slowlog import Slowlog
@@ -56,6 +57,7 @@ class Server:
         self.change_listeners: list[ChangeListener] = []
         self.propagation_listeners: list[PropagationListener] = []
         self.listeners: list[Listener] = []
+        self.pause = Pause(self.engine)
         self.figures = Figures(self)
         self._stopping = False
         self._add_commands()

@@ -118,6 +118,7 @@ COMMANDS = (
         since="3.0.0", complexity="O(1)",
         summary="Holds commands of all clients back for a while.",
         arguments="timeout:integer [mode(WRITE | ALL)^6.2.0]",
+        handler="connection:client_pause",
     ),
     command(
         "CLIENT REPLY", 3, "noscript loading stale no_multi allow_busy",
@@ -158,11 +159,13 @@ COMMANDS = (
         since="5.0.0", complexity="O(log N) where N is the number of client connections",
         summary="Wakes a client that waits in a blocking command.",
         arguments="client-id:integer [unblock-type(TIMEOUT | ERROR)]",
+        handler="connection:client_unblock",
     ),
     command(
         "CLIENT UNPAUSE", 2, "admin noscript loading stale",
         since="6.2.0", complexity="O(N) Where N is the number of paused clients",
         summary="Ends CLIENT PAUSE.",
+        handler="connection:client_unpause",
     ),
     command(
         "ECHO", 2, "loading stale fast",

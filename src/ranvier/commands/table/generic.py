@@ -258,6 +258,7 @@ COMMANDS = (
         since="3.0.0", complexity="O(1)",
         summary="Waits until replicas have acknowledged this connection's writes.",
         arguments="numreplicas:integer timeout:integer",
+        handler="native:wait",
     ),
     command(
         "WAITAOF", 4, "blocking",
@@ -265,5 +266,6 @@ COMMANDS = (
         since="7.2.0", complexity="O(1)",
         summary="Waits until this connection's writes are on disk.",
         arguments="numlocal:integer numreplicas:integer timeout:integer",
+        handler="native:waitaof",
     ),
 )

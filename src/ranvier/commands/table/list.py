@@ -13,6 +13,7 @@ COMMANDS = (
         summary="Moves an element between lists; waits for one.",
         arguments="source@0 destination@1 wherefrom(LEFT | RIGHT) whereto(LEFT | RIGHT) timeout:double",
         propagated="LMOVE source destination LEFT or RIGHT, LEFT or RIGHT",
+        handler="native:blmove",
     ),
     command(
         "BLMPOP", -5, "write blocking", "2# RW access delete",
@@ -21,6 +22,7 @@ COMMANDS = (
         summary="Pops from the first list that has elements; waits for one.",
         arguments="timeout:double numkeys:integer key@0... where(LEFT | RIGHT) [COUNT count:integer]",
         propagated="LPOP key count or RPOP key count",
+        handler="native:blmpop",
     ),
     command(
         "BLPOP", -3, "write blocking", "1..-2 RW access delete",
@@ -28,6 +30,7 @@ COMMANDS = (
         summary="Pops the first element; waits for one.",
         arguments="key@0... timeout:double",
         propagated="LPOP key",
+        handler="native:blpop",
     ),
     command(
         "BRPOP", -3, "write blocking", "1..-2 RW access delete",
@@ -35,6 +38,7 @@ COMMANDS = (
         summary="Pops the last element; waits for one.",
         arguments="key@0... timeout:double",
         propagated="RPOP key",
+        handler="native:brpop",
     ),
     command(
         "BRPOPLPUSH", 4, "write denyoom blocking", "1 RW access delete; 2 RW insert",
@@ -42,6 +46,7 @@ COMMANDS = (
         summary="Moves the last element to another list; waits for one.",
         arguments="source@0 destination@1 timeout:double",
         propagated="RPOPLPUSH source destination",
+        handler="native:brpoplpush",
     ),
     command(
         "LINDEX", 3, "readonly", "1 RO access",

@@ -1,0 +1,89 @@
+"""Clients that wait: for a key, for a moment, or for the end of a pause."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from ranvier.engine.core cimport Arg, Call, Client, Core
+
+# What a client gets that may not block, or when its time is up: then always an array where keys are waited for.
+cdef enum TimedOutReply:
+    TIMED_OUT_NULL_ARRAY = 0
+    TIMED_OUT_NULL = 1
+    TIMED_OUT_ZERO = 2           # WAIT
+    TIMED_OUT_ZEROS = 3          # WAITAOF
+
+# One key that a blocked client waits for: its place in that key's queue.
+cdef struct Waiter:
+    Blocked *blocked
+    AwaitedKey *key
+    Waiter *previous
+    Waiter *next
+
+# A key that somebody waits for; its bytes stand behind the struct. An item of Blocking.awaited.
+cdef struct AwaitedKey:
+    Waiter *first
+    Waiter *last
+    AwaitedKey *next_ready
+    uint64_t hash
+    int database_index
+    bint ready                   # on Blocking.first_ready
+    bint serving                 # its queue is being walked
+    size_t length
+
+# What a blocked client waits for, and the request that will run then. One allocation, with waiters and arguments.
+cdef struct Blocked:
+    Client *client
+    uint64_t serial              # rises with every block: the order of a queue
+    int64_t deadline_ms          # monotonic; 0: none
+    size_t heap_place            # in Blocking.heap, when there is a deadline
+    int value_type               # an entry.ValueType: what the awaited keys must hold
+    int timed_out_reply
+    bint paused                  # held back by CLIENT PAUSE
+    Waiter *waiters
+    size_t waiter_count
+    Arg *args
+    size_t arg_count
+
+# Of one server.
+cdef struct Blocking:
+    void *awaited                # Table per database
+    AwaitedKey *first_ready
+    AwaitedKey *last_ready
+    bint serving
+    bint rescan                  # databases were swapped: any awaited key may be there now
+    Blocked **heap               # binary heap by deadline
+    size_t heap_count
+    size_t heap_capacity
+    size_t client_count
+    size_t waiter_count
+    uint64_t serial
+    Blocked *retried             # whose request runs again at this moment
+    AwaitedKey pause             # the queue of the clients that CLIENT PAUSE holds back; no key, and in no table
+
+cdef void blocking_begin(Core *core) noexcept
+cdef void blocking_end(Core *core) noexcept
+
+# Have the client of this call wait for one of args[first:first + count] to hold a value of `value_type`. The request
+# runs again then, and must answer or block again. A client that may not block gets `refused_reply` at once.
+cdef void block_on_keys(Call *call, size_t first, size_t count, int value_type, int64_t timeout_ms,
+                        int refused_reply) noexcept
+# The same without keys: only time (0: nothing) and CLIENT UNBLOCK end it.
+cdef void block_for(Call *call, int64_t timeout_ms, int timed_out_reply) noexcept
+# Hold the request back until the pause ends.
+cdef void block_paused(Call *call) noexcept
+# Teardown: leave every queue. Nothing happens to a client that is not blocked.
+cdef void blocked_leave(Client *client) noexcept nogil
+# The effect call, while EFFECT_AWAITED is on.
+cdef void awaited_key_changed(Core *core, int database_index, const char *key, size_t length, uint32_t event_class,
+                              const char *event) noexcept nogil
+# Serve the clients that wait for keys that are ready: core.keys_ready says that there are some.
+cdef void serve_ready_keys(Core *core) except *
+# The earliest deadline, -1 when there is none.
+cdef int64_t next_deadline_ms(const Core *core) noexcept nogil
+
+
+cdef class BlockedClients:
+    cdef Core *core
+    cdef Client *find(self, uint64_t client_id) noexcept
+
+cdef BlockedClients blocked_clients(Core *core)
