@@ -334,8 +334,7 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
     closed &= command.gates
     if closed:
         if command.native == exec_:
-            closed &= ~<uint32_t>GATES_OF_QUEUE | (
-                0 if client.transaction == NULL else transaction_of(client).gates)
+            closed &= ~<uint32_t>GATES_OF_QUEUE | (transaction_of(client).gates if client.transaction != NULL else 0)
         if closed & ~<uint32_t>GATE_QUEUE and refused(&call, closed):
             return
         # Whom nothing refuses may be made to wait; inside MULTI before the request is queued.
@@ -378,8 +377,8 @@ cdef Command *find_subcommand(Call *call):
 
 cdef bint refused(Call *call, uint32_t gates):
     """Ask the ordered list of gates; an answer is an error line."""
-    cdef bytes answer = (<object>call.core.hooks).refuse(
-        <ClientHandle>call.client.handle, <object>call.command.record, gates)
+    cdef object hooks = <object>call.core.hooks
+    cdef bytes answer = hooks.refuse(<ClientHandle>call.client.handle, <object>call.command.record, gates)
     if answer is None:
         return False
     reject(call, answer)
@@ -554,8 +553,7 @@ cdef void effect(Call *call, const char *key, size_t length, uint32_t event_clas
 
 
 cdef void propagate_as(Call *call, list requests) noexcept:
-    # Held by the call until `propagate` takes it.
-    Py_INCREF(requests)
+    Py_INCREF(requests)          # held by the call until `propagate` takes it
     call.propagated = <void *>requests
 
 
