@@ -115,6 +115,32 @@ def test_a13_answers_as_valkey(server: ServerProcess, valkey: ServerProcess, tit
         list(zip(CONVERSATIONS[title].split("/"), theirs, strict=True))
 
 
+SUBSCRIPTIONS = (
+    "multi / subscribe ch / ping / exec / ping",
+    "multi / subscribe ch / set a 1 / exec / get a / multi / exec / unsubscribe / get a",
+    "multi / subscribe a b / unsubscribe / psubscribe c* / exec",
+    "subscribe ch / multi",
+    "multi / ssubscribe ch / exec",
+    "multi / get a / publish ch x / exec",
+    "subscribe ch / unsubscribe / multi / publish ch x / exec",
+    "multi / subscribe ch / publish ch x / ping / exec / ping",
+    "multi / subscribe ch / reset / get a",
+)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("lines", SUBSCRIPTIONS)
+def test_a13_subscribing_inside_exec(server: ServerProcess, valkey: ServerProcess, lines: str, protocol: int) -> None:
+    """In bytes, up to QUIT's answer: a subscription may be answered more than once, and by pushes."""
+    answered = []
+    for one in (server, valkey):
+        with one.connect(protocol=protocol) as wire:
+            wire.call("FLUSHALL")
+            wire.send(b"".join(encode_command(*line.split()) for line in [*lines.split("/"), "quit"]))
+            answered.append(wire.read_to_end())
+    assert answered[0] == answered[1]
+
+
 @pytest.mark.parametrize("key", [b"", b"\x00", b"k" * 100_000])
 def test_a13_any_key_is_watched(server: ServerProcess, valkey: ServerProcess, key: bytes) -> None:
     for one in (server, valkey):
