@@ -95,6 +95,11 @@ CONVERSATIONS = {
     "SWAPDB with itself": "set a 1 / watch a / B:swapdb 0 0 / multi / ping / exec",
     "written by a transaction": "watch a / B:multi / B:set a 1 / B:exec / multi / ping / exec",
     "written twice": "watch a / B:set a 1 / B:set a 2 / B:flushall / multi / ping / exec",
+    "blocking commands do not block": "multi / blpop l 0 / brpop l 1 / blmove l m left right 0 / brpoplpush l m 0 "
+                                      "/ blmpop 0 1 l left / wait 1 0 / exec / rpush l x / lpop l",
+    "blocking commands find something": "rpush l 1 2 3 / multi / blpop l 0 / blmove l l left right 0 / exec "
+                                        "/ lrange l 0 -1",
+    "a watched list is popped": "rpush l 1 / watch l / B:blpop l 0 / multi / exec",
     "a transaction that loses": "watch a / B:watch a / multi / incr a / exec / B:multi / B:incr a / B:exec",
 }
 
@@ -113,6 +118,49 @@ def test_a13_answers_as_valkey(server: ServerProcess, valkey: ServerProcess, tit
     ours, theirs = (converse(one, CONVERSATIONS[title], protocol) for one in (server, valkey))
     assert list(zip(CONVERSATIONS[title].split("/"), ours, strict=True)) == \
         list(zip(CONVERSATIONS[title].split("/"), theirs, strict=True))
+
+
+SUBSCRIPTIONS = (
+    "multi / subscribe ch / ping / exec / ping",
+    "multi / subscribe ch / set a 1 / exec / get a / multi / exec / unsubscribe / get a",
+    "multi / subscribe a b / unsubscribe / psubscribe c* / exec",
+    "subscribe ch / multi",
+    "multi / ssubscribe ch / exec",
+    "multi / get a / publish ch x / exec",
+    "subscribe ch / unsubscribe / multi / publish ch x / exec",
+    "multi / subscribe ch / publish ch x / ping / exec / ping",
+    "multi / subscribe ch / reset / get a",
+)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("lines", SUBSCRIPTIONS)
+def test_a13_subscribing_inside_exec(server: ServerProcess, valkey: ServerProcess, lines: str, protocol: int) -> None:
+    """In bytes, up to QUIT's answer: a subscription may be answered more than once, and by pushes."""
+    answered = []
+    for one in (server, valkey):
+        with one.connect(protocol=protocol) as wire:
+            wire.call("FLUSHALL")
+            wire.send(b"".join(encode_command(*line.split()) for line in [*lines.split("/"), "quit"]))
+            answered.append(wire.read_to_end())
+    assert answered[0] == answered[1]
+
+
+def test_a13_who_waits_is_served_after_exec(server: ServerProcess, valkey: ServerProcess) -> None:
+    """What a transaction pushes and takes away again nobody gets; what it leaves goes to who waits, after EXEC."""
+    answered = []
+    for one in (server, valkey):
+        with one.connect() as wire, one.connect() as waiting, one.connect() as watching:
+            wire.call("FLUSHALL")
+            waiting.send_command("BLPOP", "l", "0")
+            one.settle()
+            watching.call("WATCH", "l")
+            said = wire.pipeline([("MULTI",), ("RPUSH", "l", "1"), ("DEL", "l"), ("EXEC",)])
+            said += wire.pipeline([("MULTI",), ("RPUSH", "l", "2", "3"), ("LPOP", "l"), ("LLEN", "l"), ("EXEC",)])
+            said += [waiting.reply(), wire.call("LLEN", "l")]
+            said += watching.pipeline([("MULTI",), ("EXEC",)])
+            answered.append([reply.raw for reply in said])
+    assert answered[0] == answered[1]
 
 
 @pytest.mark.parametrize("key", [b"", b"\x00", b"k" * 100_000])
