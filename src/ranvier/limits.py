@@ -27,6 +27,7 @@ REFERENCED_VALUE_BYTES = 16384  # from here a value is referenced by the output 
 SHARED_MESSAGE_BYTES = 1024  # from here a published message is shared by its receivers' buffers; at most 4096
 OWED_BYTES = 1024**2  # replies owed to a client beyond this make the rest of its requests wait for the write step
 FREE_BLOCKS = 256  # blocks kept for the next reply; more are given back to the allocator
+SUBSCRIBER_BLOCKS = 2048  # kept beside those, one for each subscriber: a message to all takes as many at once
 
 # Closing -------------------------------------------------------------------------------------------------------------
 LINGER_BYTES = 1024**2  # discarded after a protocol error, so that no reset eats the error text

@@ -11,7 +11,7 @@ from ranvier.engine.phase cimport CLOSE_BUG, request_close
 from ranvier.engine.pubsub cimport (
     KIND_CHANNEL, KIND_PATTERN, KIND_SHARD, Subscriptions, publish, subscribe, subscription_count, unsubscribe,
 )
-from ranvier.engine.reply cimport reply_bulk, reply_header, reply_integer, reply_null, reply_raw
+from ranvier.engine.reply cimport reply_bulk, reply_error, reply_header, reply_integer, reply_null, reply_raw
 
 cdef const char *SUBSCRIBED[3]
 SUBSCRIBED[:] = [b"$9\r\nsubscribe\r\n", b"$10\r\npsubscribe\r\n", b"$10\r\nssubscribe\r\n"]
@@ -110,6 +110,9 @@ cdef void psubscribe(Call *call) noexcept:
 
 
 cdef void ssubscribe(Call *call) noexcept:
+    if call.client.transaction != NULL:
+        reply_error(call, b"ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
+        return
     subscribe_to(call, KIND_SHARD)
 
 
