@@ -18,7 +18,8 @@ MARKER = "end-of-step"
 
 UNORDERED = "one message for each matching pattern"     # in whatever order
 
-# Steps `who COMMAND ...`; all replies and messages that a step brings to anybody are compared. `!`: run, not compared.
+# Steps `who COMMAND ... ; COMMAND ...`; all replies and messages that a step brings to anybody are
+# compared. `!`: run, not compared.
 CONVERSATIONS = {
     "confirmations count channels and patterns": """
         a SUBSCRIBE x y x
@@ -115,6 +116,17 @@ CONVERSATIONS = {
         b PUBLISH x nobody
         a PING
     """,
+    "inside a transaction of RESP2": """
+        a MULTI ; SUBSCRIBE x ; PING ; SSUBSCRIBE s ; PUBLISH x self ; GET k ; EXEC
+        a GET k
+        b PUBLISH x after
+    """,
+    "own messages come behind the whole of EXEC": """
+        ! a HELLO 3
+        a SUBSCRIBE x
+        a MULTI ; PUBLISH x one ; ECHO between ; PUBLISH x two ; UNSUBSCRIBE x ; EXEC
+        b PUBLISH x nobody
+    """,
     "introspection": """
         a SUBSCRIBE alpha
         b SUBSCRIBE alpha
@@ -148,11 +160,14 @@ def conversation(server: ServerProcess, text: str) -> list[tuple[str, str, list[
     try:
         for line in filter(None, map(str.strip, text.splitlines())):
             compared = not line.startswith("!")
-            who, *words = line.removeprefix("! ").split(" ")
-            words = [word.replace('""', "") for word in words]
+            who, _, requests = line.removeprefix("! ").partition(" ")
+            step = b"".join(
+                encode_command(*(word.replace('""', "") for word in request.split(" ")))
+                for request in requests.split(" ; ")
+            )
             for listener in [who, *(other for other in wires if other != who)]:
                 wire = wires[listener]
-                wire.send((encode_command(*words) if listener == who else b"") + encode_command("PING", MARKER))
+                wire.send((step if listener == who else b"") + encode_command("PING", MARKER))
                 replies = up_to_marker(wire)
                 if compared:
                     heard.append((line, listener, replies))

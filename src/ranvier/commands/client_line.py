@@ -14,8 +14,8 @@ def client_flags(client: ClientHandle) -> str:
     """The flag letters, N for none."""
     described = client.describe()
     letters = (
-        ("x", described["multi"] >= 0),
         ("P", described["sub"] or described["psub"] or described["ssub"]),
+        ("x", described["multi"] >= 0),
         ("b", described["blocked"]),
         ("d", described["watch-broken"]),
         ("c", described["closing-after-reply"]),

@@ -182,7 +182,7 @@ cdef class Engine:
                 database_free(self.core.databases[i])
         while self.core.keyspace.garbage != NULL:
             free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
-        free_spare_blocks(&self.core)
+        free_spare_blocks(&self.core, 0)
         for fd in (self._wake_read, self._wake_write, self.core.poller):
             if fd >= 0:
                 close_descriptor(fd)

@@ -34,6 +34,6 @@ cdef bytes output_take(Client *client)
 cdef void output_free(Client *client) noexcept nogil
 # Close the client when it has more unsent than its class may have; `now_ms` is monotonic.
 cdef void check_output_limits(Client *client) noexcept nogil
-cdef void free_spare_blocks(Core *core) noexcept nogil
+cdef void free_spare_blocks(Core *core, size_t keep) noexcept nogil
 # Memory of the blocks that are kept for the next replies.
 cdef size_t spare_bytes(const Core *core) noexcept nogil

@@ -69,13 +69,13 @@ cdef void block_give_back(Core *core, Block *block) noexcept nogil:
         release(&core.memory, block)
 
 
-cdef void free_spare_blocks(Core *core) noexcept nogil:
+cdef void free_spare_blocks(Core *core, size_t keep) noexcept nogil:
     cdef Block *block
-    while core.free_blocks != NULL:
+    while core.free_block_count > keep:
         block = core.free_blocks
         core.free_blocks = block.next
+        core.free_block_count -= 1
         release(&core.memory, block)
-    core.free_block_count = 0
 
 
 cdef size_t spare_bytes(const Core *core) noexcept nogil:

@@ -53,6 +53,8 @@ cdef struct PubSub:
     Channel *last[3]
     Table subscriptions
     size_t client_count
+    size_t free_blocks           # kept for clients that are not subscribed
+    size_t subscriber_blocks     # kept for subscribers at most
     size_t shared_bytes          # a message this long is shared by its receivers, a shorter one copied
 
 cdef class PubSubHandle:

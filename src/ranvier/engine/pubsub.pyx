@@ -41,7 +41,7 @@ from ranvier.engine.database cimport Database
 from ranvier.engine.glob cimport glob_match
 from ranvier.engine.memory cimport allocate, blob_data, blob_new, blob_release, release, resize
 from ranvier.engine.number cimport print_integer
-from ranvier.engine.output cimport output_append, output_commit, output_reference, output_room
+from ranvier.engine.output cimport free_spare_blocks, output_append, output_commit, output_reference, output_room
 from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, request_close
 from ranvier.engine.table cimport (
     Layout, hash_bytes, table_clear, table_find, table_init, table_insert, table_remove,
@@ -181,6 +181,18 @@ cdef inline size_t total(const Subscriptions *mine) noexcept nogil:
     return mine.counts[0] + mine.counts[1] + mine.counts[2]
 
 
+cdef void count_clients(Core *core, int change) noexcept nogil:
+    """One subscriber more or less; a message to all of them takes an output block for each, and gives it back.
+
+    Without spare ones, most of a fan-out's own time went into the allocator and the page faults behind it.
+    """
+    cdef PubSub *pubsub = <PubSub *>core.pubsub
+    pubsub.client_count += change
+    core.limits.free_blocks = pubsub.free_blocks + (
+        pubsub.client_count if pubsub.client_count < pubsub.subscriber_blocks else pubsub.subscriber_blocks)
+    free_spare_blocks(core, core.limits.free_blocks)
+
+
 cdef bint subscribe(Client *client, int kind, const char *name, size_t length) noexcept nogil:
     cdef PubSub *pubsub = <PubSub *>client.core.pubsub
     cdef Channel *channel = find_channel(pubsub, kind, name, length)
@@ -211,7 +223,7 @@ cdef bint subscribe(Client *client, int kind, const char *name, size_t length) n
                  hash_in(&pubsub.subscriptions, <const char *>subscription, SUBSCRIPTION_KEY_BYTES), subscription)
     mine.counts[kind] += 1
     if total(mine) == 1:
-        pubsub.client_count += 1
+        count_clients(client.core, 1)
         if client.client_class == CLASS_NORMAL:
             client.client_class = CLASS_PUBSUB
         update_subscriber_gate(client)
@@ -251,7 +263,7 @@ cdef void leave_if_empty(PubSub *pubsub, Client *client, bint was_subscribed) no
     if total(mine) > 0:
         return
     if was_subscribed:
-        pubsub.client_count -= 1
+        count_clients(client.core, -1)
         if client.client_class == CLASS_PUBSUB:
             client.client_class = CLASS_NORMAL
     if mine.deferred_length == 0:
@@ -545,6 +557,8 @@ cdef PubSubHandle pubsub_handle(Core *core, tuple seeds):
     cdef PubSub *pubsub = &handle.state
     memset(pubsub, 0, sizeof(PubSub))
     pubsub.memory = &core.memory
+    pubsub.free_blocks = limits.FREE_BLOCKS
+    pubsub.subscriber_blocks = limits.SUBSCRIBER_BLOCKS
     pubsub.shared_bytes = min(limits.SHARED_MESSAGE_BYTES, COPIED_BYTES)
     for kind in range(<int>KINDS):
         table_init(&pubsub.channels[kind], &core.memory, &CHANNEL_LAYOUT, seeds[0], seeds[1])
