@@ -10,7 +10,7 @@ waits for each reply, say) puts the next attempt off, twice as long each time.
 from libc.stdint cimport int64_t, uint32_t
 
 cdef enum:
-    COMPANY = 5
+    COMPANY = 6                      # events
     LONGEST_WAIT_NS = 80000
     INTERVAL_NS = 30000
     LONGEST_INTERVAL_NS = 1000000    # a pause counts as no more than this
