@@ -19,11 +19,12 @@ from ranvier.engine.entry cimport (
     Entry, entry_access, entry_drop_expiry, entry_encoding, entry_expiry, entry_head_size, entry_index_layout,
     entry_integer, entry_key, entry_key_length, entry_layout, entry_new, entry_pointer, entry_set_access,
     entry_set_integer, entry_set_pointer, entry_type, entry_value, entry_value_size, entry_with_expiry,
-    entry_write_expiry, parse_integer, print_integer,
+    entry_write_expiry,
 )
 from ranvier.engine.memory cimport (
     Blob, Memory, allocate, blob_data, blob_grow, blob_new, blob_release, ranvier_usable_size, release,
 )
+from ranvier.engine.number cimport parse_integer, print_integer
 from ranvier.engine.packed cimport packed_copy, packed_free, packed_free_effort, packed_free_slice, packed_memory_usage
 from ranvier.engine.table cimport (
     hash_bytes, table_clear, table_find, table_init, table_insert, table_pop, table_random, table_remove, table_visit,
@@ -481,7 +482,7 @@ cdef const char *entry_string(const Entry *entry, char *scratch, size_t *length)
         length[0] = entry.value_length
         return entry_value(entry)
     if encoding == ENCODING_INTEGER:
-        length[0] = print_integer(entry_integer(entry), scratch)
+        length[0] = print_integer(scratch, entry_integer(entry))
         return scratch
     blob = <Blob *>entry_pointer(entry)
     length[0] = blob.size

@@ -98,7 +98,3 @@ cdef void entry_drop_expiry(Entry *entry) noexcept nogil
 cdef void entry_free_value(Memory *memory, Entry *entry) noexcept nogil
 cdef const Layout *entry_layout() noexcept nogil                      # of a table that owns its entries
 cdef const Layout *entry_index_layout() noexcept nogil                # of a table over entries that another one owns
-
-# True when the text is a 64-bit integer in the one form that printing it gives (no sign +, leading zero or space).
-cdef bint parse_integer(const char *text, size_t length, int64_t *value) noexcept nogil
-cdef size_t print_integer(int64_t value, char *text) noexcept nogil   # at most 20 bytes; returns how many

@@ -367,24 +367,14 @@ cdef void mget(Call *call) noexcept:
             reply_entry_string(call.client, entry)
 
 
-cdef bint any_exists(Call *call, size_t first, size_t pairs) noexcept:
+cdef bint all_keys(Call *call, size_t first, size_t pairs, bint exist) noexcept:
+    """Whether all keys of the pairs from args[first] on exist, or none does; stops at the first that tells."""
     cdef size_t i
     cdef Arg *key
     for i in range(pairs):
         key = &call.args[first + 2 * i]
-        if database_find(call.database, database_hash(call.database, key.data, key.length), key.data,
-                         key.length) != NULL:
-            return True
-    return False
-
-
-cdef bint all_exist(Call *call, size_t first, size_t pairs) noexcept:
-    cdef size_t i
-    cdef Arg *key
-    for i in range(pairs):
-        key = &call.args[first + 2 * i]
-        if database_find(call.database, database_hash(call.database, key.data, key.length), key.data,
-                         key.length) == NULL:
+        if (database_find(call.database, database_hash(call.database, key.data, key.length), key.data,
+                          key.length) != NULL) != exist:
             return False
     return True
 
@@ -420,7 +410,7 @@ cdef void mset(Call *call) noexcept:
 cdef void msetnx(Call *call) noexcept:
     if call.count % 2 == 0:
         reply_wrong_arity(call)
-    elif any_exists(call, 1, call.count // 2):
+    elif not all_keys(call, 1, call.count // 2, False):
         reply_integer(call.client, 0)
     else:
         set_pairs(call, 1, call.count // 2, -1, False)
@@ -436,8 +426,8 @@ cdef void msetex(Call *call) noexcept:
         return
     if not parse_options(call, 2 + 2 * <size_t>pairs, OPTION_NX | OPTION_XX | OPTION_KEEP | OPTION_EXPIRY, &options):
         return
-    if (options.given & OPTION_NX and any_exists(call, 2, pairs)) \
-            or (options.given & OPTION_XX and not all_exist(call, 2, pairs)):
+    if (options.given & OPTION_NX and not all_keys(call, 2, pairs, False)) \
+            or (options.given & OPTION_XX and not all_keys(call, 2, pairs, True)):
         reply_integer(call.client, 0)
         return
     set_pairs(call, 2, pairs, options.at_ms, options.given & OPTION_KEEP != 0)
