@@ -270,7 +270,7 @@ def test_a13_a_change_that_serves_nobody_moves_no_deadline(room: Room) -> None:
 
 
 def test_a10_2_the_idle_time_out_spares_blocked_clients(room: Room) -> None:
-    room.server.engine.set_idle_timeout(1)
+    room.server.engine.settings.set_idle_timeout(1)
     with socket_client(room.server) as blocked, socket_client(room.server) as idle:
         blocked.sendall(encode_command("BLPOP", "k", "0"))
         turn(room.server)

@@ -3,19 +3,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 
-from ranvier.engine.core cimport EFFECT_OBSERVED, EFFECT_PROPAGATED, Arg, Batch, Call, Client, Command, Core, native_t
-
-cdef class CommandTable:
-    cdef Command **slots             # open addressing by name
-    cdef size_t mask
-    cdef list _owned                 # handlers and records that the structs point to
-    cdef list _names
-    cdef dict _commands              # full name -> address
-
-    cdef Command *find(self, const char *name, size_t length) noexcept
-    cdef void add(self, bytes name, native_t native, object handler, object record, int arity, uint32_t gates,
-                  uint32_t flags, tuple keys) except *
-
+from ranvier.engine.core cimport EFFECT_OBSERVED, EFFECT_PROPAGATED, Arg, Batch, Call, Client, Core
 
 # Parse and execute what `data` holds; returns how many bytes of it are done with.
 cdef size_t process_requests(Core *core, Client *client, char *data, size_t length)

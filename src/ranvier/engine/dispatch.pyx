@@ -12,13 +12,13 @@ Invariants: argument views die with the batch, so whoever keeps an argument copi
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int64_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport int64_t
+from libc.string cimport memchr, memcpy
 
 from ranvier.engine.blocked cimport awaited_key_changed, block_paused, serve_ready_keys
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
+from ranvier.engine.command_table cimport NAME_BYTES, CommandTable
 from ranvier.engine.core cimport (
     AFTER_CLOSE,
     AFTER_PUSHES,
@@ -42,8 +42,8 @@ from ranvier.engine.core cimport (
     GATE_READ_ONLY,
     GATE_REDIRECT,
     Arg,
+    Command,
     Request,
-    native_t,
 )
 from ranvier.engine.database cimport Database, database_hash
 from ranvier.engine.native_transactions cimport exec_
@@ -91,7 +91,6 @@ from ranvier.engine.watch cimport watch_leave, watch_touch, watch_touch_database
 from ranvier.errors import CommandError
 
 cdef enum:
-    NAME_BYTES = 64              # no command's name is longer
     QUICK_ARGUMENTS = 8          # more of them, and a command is timed by itself
     TIMED_TOGETHER = 16
     NESTED_REQUESTS = 8
@@ -112,101 +111,6 @@ PROTOCOL_ERRORS = {
     <int>PARSE_ERROR_QUOTES: b"unbalanced quotes in request",
     <int>PARSE_ERROR_CRLF: b"invalid CRLF in request",
 }
-
-
-# ---- the table of commands ------------------------------------------------------------------------------------------
-
-cdef inline size_t fold(char *target, const char *name, size_t length) noexcept nogil:
-    """Lower-case `name` into `target` (FNV-1a hash returned); `length` is at most NAME_BYTES."""
-    cdef size_t i
-    cdef uint64_t hash = 14695981039346656037ULL
-    cdef unsigned char c
-    for i in range(length):
-        c = <unsigned char>name[i]
-        if c'A' <= c <= c'Z':
-            c |= 32
-        target[i] = <char>c
-        hash = (hash ^ c) * 1099511628211ULL
-    return <size_t>(hash ^ (hash >> 32))
-
-
-cdef class CommandTable:
-    """Commands by name, subcommands under "container|sub"; also what counts their calls."""
-
-    def __init__(self) -> None:
-        self.mask = 2047
-        self.slots = <Command **>calloc(self.mask + 1, sizeof(Command *))
-        if self.slots == NULL:
-            raise MemoryError
-        self._owned = []
-        self._names = []
-        self._commands = {}
-
-    def __dealloc__(self) -> None:
-        cdef size_t i
-        if self.slots != NULL:
-            for i in range(self.mask + 1):
-                free(self.slots[i])
-            free(self.slots)
-
-    cdef Command *find(self, const char *name, size_t length) noexcept:
-        cdef char[NAME_BYTES] folded
-        cdef size_t i
-        cdef Command *command
-        if length > NAME_BYTES:
-            return NULL
-        i = fold(folded, name, length) & self.mask
-        while True:
-            command = self.slots[i]
-            if command == NULL:
-                return NULL
-            if command.name_length == length and memcmp(command.name, folded, length) == 0:
-                return command
-            i = (i + 1) & self.mask
-
-    cdef void add(self, bytes name, native_t native, object handler, object record, int arity, uint32_t gates,
-                  uint32_t flags, tuple keys) except *:
-        cdef char[NAME_BYTES] folded
-        cdef size_t i
-        cdef Command *command
-        if <size_t>len(self._commands) * 2 > self.mask or len(name) > NAME_BYTES:
-            raise ValueError("the command table is full, or a name too long")
-        command = <Command *>calloc(1, sizeof(Command))
-        if command == NULL:
-            raise MemoryError
-        self._names.append(name)
-        self._owned.append((handler, record))
-        command.name = name
-        command.name_length = len(name)
-        command.arity = arity
-        command.gates = gates
-        command.flags = flags | (COMMAND_SUBCOMMAND if b"|" in name else 0)
-        command.first_key, command.last_key, command.key_step = keys
-        command.native = native
-        command.handler = <void *>handler if handler is not None else NULL
-        command.record = <void *>record
-        i = fold(folded, name, len(name)) & self.mask
-        while self.slots[i] != NULL:
-            i = (i + 1) & self.mask
-        self.slots[i] = command
-        self._commands[name.decode()] = <size_t>command
-
-    def statistics(self) -> dict[str, tuple[int, int, int, int]]:
-        """Full name -> (calls, microseconds, rejected calls, failed calls), of commands that were called."""
-        cdef Command *command
-        found = {}
-        for name, address in self._commands.items():
-            command = <Command *><size_t>address
-            if command.calls or command.rejected_calls:
-                found[name] = (command.calls, command.nanoseconds // 1000, command.rejected_calls,
-                               command.failed_calls)
-        return found
-
-    def reset_statistics(self) -> None:
-        cdef Command *command
-        for address in self._commands.values():
-            command = <Command *><size_t>address
-            command.calls = command.nanoseconds = command.rejected_calls = command.failed_calls = 0
 
 
 # ---- parse and execute ----------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from ranvier.engine.clocks cimport (
     ranvier_wait,
 )
 from ranvier.engine.coalesce cimport Coalescer, coalescer_init, coalescer_note, coalescer_wait_ns
+from ranvier.engine.command_table cimport CommandTable
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
@@ -44,7 +45,6 @@ from ranvier.engine.core cimport (
     native_t,
 )
 from ranvier.engine.database cimport Database, database_free, database_new, free_garbage
-from ranvier.engine.dispatch cimport CommandTable
 from ranvier.engine.handles cimport database_handle
 from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
@@ -54,7 +54,7 @@ from ranvier.engine.phase cimport request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
 from ranvier.engine.pubsub cimport PubSubHandle, pubsub_handle
 from ranvier.engine.request cimport batch_free, batch_init
-from ranvier.engine.settings cimport load_limits
+from ranvier.engine.settings cimport Settings, load_limits, settings_of
 from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
@@ -116,6 +116,7 @@ cdef class Engine:
     cdef readonly list databases
     cdef readonly PubSubHandle pubsub
     cdef readonly BlockedClients blocked
+    cdef readonly Settings settings
     cdef object __weakref__
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
@@ -160,6 +161,7 @@ cdef class Engine:
             self.core.databases[i].on_expired = key_expired
             self.core.databases[i].on_expired_context = &self.core
             self.databases.append(database_handle(self.core.databases[i], None))
+        self.settings = settings_of(&self.core)
         self.pubsub = pubsub_handle(&self.core, seeds)
         blocking_begin(&self.core)
         self.blocked = blocked_clients(&self.core)
@@ -192,7 +194,7 @@ cdef class Engine:
         free(self.ready_descriptors)
         free(self.shared)
 
-    # ---- settings ---------------------------------------------------------------------------------------------------
+    # ---- commands ---------------------------------------------------------------------------------------------------
 
     def add_command(self, name: str, arity: int, gates: int, keys: tuple[int, int, int], handler: object,
                     record: object, *, container: bool, skip_slowlog: bool,
@@ -207,43 +209,6 @@ cdef class Engine:
             handler = None
             flags |= COMMAND_QUICK if quick else 0
         self.commands.add(name.encode(), native, handler, record, arity, gates, flags, keys)
-
-    def set_query_limits(self, query_buffer_bytes: int, bulk_bytes: int) -> None:
-        self.core.limits.query_buffer_bytes = query_buffer_bytes
-        self.core.limits.bulk_bytes = bulk_bytes
-
-    def set_output_limit(self, client_class: int, hard_bytes: int, soft_bytes: int, soft_seconds: int) -> None:
-        """Limits of one class of clients (0 normal, 1 replica, 2 pubsub); 0 bytes is no limit."""
-        self.core.limits.output_hard_bytes[client_class] = hard_bytes
-        self.core.limits.output_soft_bytes[client_class] = soft_bytes
-        self.core.limits.output_soft_seconds[client_class] = soft_seconds
-
-    def set_idle_timeout(self, seconds: int) -> None:
-        self.core.limits.idle_seconds = seconds
-
-    def set_slowlog(self, slower_than_microseconds: int) -> None:
-        """Commands that take at least this long go to hooks.slow; negative: none do."""
-        self.core.slow_nanoseconds = slower_than_microseconds * 1000 if slower_than_microseconds >= 0 else -1
-
-    def set_list_pack_size(self, size: int) -> None:
-        self.core.list_pack_size = size
-
-    def set_lazy_freeing(self, expire: bool, delete: bool, server_delete: bool) -> None:
-        self.core.lazy_expire = expire
-        self.core.lazy_delete = delete
-        self.core.lazy_server_delete = server_delete
-
-    def set_access_policy(self, lfu: bool, log_factor: int, decay_minutes: int) -> None:
-        self.core.keyspace.lfu = lfu
-        self.core.keyspace.lfu_log_factor = log_factor
-        self.core.keyspace.lfu_decay_minutes = decay_minutes
-
-    def set_active_expire(self, on: bool) -> None:
-        self.core.active_expire = on
-
-    def set_effects(self, mask: int) -> None:
-        """EFFECT_ bits to switch on: whom the effect call tells of changes."""
-        self.core.effects |= mask
 
     # ---- readiness --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The limits that no option changes, from `ranvier.limits` into the engine's memory."""
+"""What the engine is told to do: the limits of `ranvier.limits`, and the settings that options change."""
 
 from libc.stdint cimport int64_t
 
@@ -27,3 +27,50 @@ cdef void load_limits(Limits *target) except *:
     target.linger_ms = limits.LINGER_MILLISECONDS
     target.expire_buckets = limits.EXPIRE_BUCKETS_PER_SLICE
     target.expire_ns = <int64_t>limits.EXPIRE_MICROSECONDS_PER_TURN * 1000
+
+
+cdef class Settings:
+    """An engine's settings, as the server changes them. Belongs to the server's thread."""
+
+    def set_query_limits(self, query_buffer_bytes: int, bulk_bytes: int) -> None:
+        self.core.limits.query_buffer_bytes = query_buffer_bytes
+        self.core.limits.bulk_bytes = bulk_bytes
+
+    def set_output_limit(self, client_class: int, hard_bytes: int, soft_bytes: int, soft_seconds: int) -> None:
+        """Limits of one class of clients (0 normal, 1 replica, 2 pubsub); 0 bytes is no limit."""
+        self.core.limits.output_hard_bytes[client_class] = hard_bytes
+        self.core.limits.output_soft_bytes[client_class] = soft_bytes
+        self.core.limits.output_soft_seconds[client_class] = soft_seconds
+
+    def set_idle_timeout(self, seconds: int) -> None:
+        self.core.limits.idle_seconds = seconds
+
+    def set_slowlog(self, slower_than_microseconds: int) -> None:
+        """Commands that take at least this long go to hooks.slow; negative: none do."""
+        self.core.slow_nanoseconds = slower_than_microseconds * 1000 if slower_than_microseconds >= 0 else -1
+
+    def set_list_pack_size(self, size: int) -> None:
+        self.core.list_pack_size = size
+
+    def set_lazy_freeing(self, expire: bool, delete: bool, server_delete: bool) -> None:
+        self.core.lazy_expire = expire
+        self.core.lazy_delete = delete
+        self.core.lazy_server_delete = server_delete
+
+    def set_access_policy(self, lfu: bool, log_factor: int, decay_minutes: int) -> None:
+        self.core.keyspace.lfu = lfu
+        self.core.keyspace.lfu_log_factor = log_factor
+        self.core.keyspace.lfu_decay_minutes = decay_minutes
+
+    def set_active_expire(self, on: bool) -> None:
+        self.core.active_expire = on
+
+    def set_effects(self, mask: int) -> None:
+        """EFFECT_ bits to switch on: whom the effect call tells of changes."""
+        self.core.effects |= mask
+
+
+cdef Settings settings_of(Core *core):
+    cdef Settings settings = Settings.__new__(Settings)
+    settings.core = core
+    return settings

@@ -64,7 +64,7 @@ class Server:
         self._cron = Cron(self)
         for apply in (self.apply_client_limits, self.apply_keyspace, self.apply_notifications, self.apply_slowlog):
             apply()
-        self.engine.set_active_expire(True)
+        self.engine.settings.set_active_expire(True)
 
     def _add_commands(self) -> None:
         for bound in self.commands.values():
@@ -172,7 +172,7 @@ class Server:
 
     def set_active_expire(self, active: bool) -> None:
         """Switch the cycle that deletes expired keys nobody asks for."""
-        self.engine.set_active_expire(active)
+        self.engine.settings.set_active_expire(active)
 
     def observe(self, on_change: ChangeListener | None = None, on_propagate: PropagationListener | None = None) -> None:
         """Be told of every change of a key, and of what every write is propagated as. The server's thread only."""
@@ -180,7 +180,7 @@ class Server:
             self.change_listeners.append(on_change)
         if on_propagate is not None:
             self.propagation_listeners.append(on_propagate)
-        self.engine.set_effects(EFFECT_OBSERVED)
+        self.engine.settings.set_effects(EFFECT_OBSERVED)
 
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""
@@ -193,13 +193,13 @@ class Server:
 
     def apply_client_limits(self) -> None:
         configuration = self.configuration
-        self.engine.set_query_limits(
+        self.engine.settings.set_query_limits(
             configuration.client_query_buffer_limit_bytes, configuration.proto_max_bulk_len_bytes
         )
-        self.engine.set_idle_timeout(configuration.timeout_seconds)
+        self.engine.settings.set_idle_timeout(configuration.timeout_seconds)
         for index, name in enumerate(CLIENT_CLASSES):
             limit = getattr(configuration.client_output_buffer_limit, name)
-            self.engine.set_output_limit(index, limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
+            self.engine.settings.set_output_limit(index, limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
 
     def apply_directory(self) -> None:
         try:
@@ -212,12 +212,12 @@ class Server:
 
     def apply_keyspace(self) -> None:
         configuration = self.configuration
-        self.engine.set_access_policy(
+        self.engine.settings.set_access_policy(
             configuration.maxmemory_policy.endswith("lfu"), configuration.lfu_log_factor,
             configuration.lfu_decay_time_minutes,
         )
-        self.engine.set_list_pack_size(configuration.list_max_listpack_size)
-        self.engine.set_lazy_freeing(
+        self.engine.settings.set_list_pack_size(configuration.list_max_listpack_size)
+        self.engine.settings.set_lazy_freeing(
             configuration.lazyfree_lazy_expire, configuration.lazyfree_lazy_user_del,
             configuration.lazyfree_lazy_server_del,
         )
@@ -265,7 +265,7 @@ class Server:
         """Connections that are authenticated stay so, as on the reference servers."""
 
     def apply_slowlog(self) -> None:
-        self.engine.set_slowlog(self.configuration.slowlog_log_slower_than_microseconds)
+        self.engine.settings.set_slowlog(self.configuration.slowlog_log_slower_than_microseconds)
         if self.slowlog.limit != self.configuration.slowlog_max_len:
             self.slowlog.limit = self.configuration.slowlog_max_len
 
