@@ -7,7 +7,8 @@ interpreter's lock; the Python objects that belong to it (`object` columns as `v
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from ranvier.engine.database cimport Database, Keyspace
+from ranvier.engine.database cimport Database
+from ranvier.engine.keyspace cimport Keyspace
 from ranvier.engine.memory cimport Blob, Memory
 
 # ---- requests -------------------------------------------------------------------------------------------------------
@@ -251,6 +252,20 @@ cdef struct Limits:
     int64_t output_soft_seconds[3]
     int64_t idle_seconds             # `timeout`
 
+# The sizes up to which a value keeps its small encoding, as the options of the same names tell.
+cdef struct Encodings:
+    int list_pack_size               # list-max-listpack-size
+    size_t hash_entries              # hash-max-listpack-entries
+    size_t hash_value_bytes          # hash-max-listpack-value
+    size_t intset_entries            # set-max-intset-entries
+    size_t set_entries               # set-max-listpack-entries
+    size_t set_value_bytes           # set-max-listpack-value
+    size_t sorted_set_entries        # zset-max-listpack-entries
+    size_t sorted_set_value_bytes    # zset-max-listpack-value
+    size_t stream_node_bytes         # stream-node-max-bytes
+    int64_t stream_node_entries      # stream-node-max-entries
+    size_t hyperloglog_sparse_bytes  # hll-sparse-max-bytes
+
 cdef struct Statistics:
     int64_t commands
     int64_t connections
@@ -332,7 +347,7 @@ cdef struct Core:
     Block *free_blocks
     size_t free_block_count
     int64_t slow_nanoseconds     # slowlog threshold, negative: off
-    int64_t list_pack_size       # list-max-listpack-size
+    Encodings encodings
     bint lazy_delete             # lazyfree-lazy-user-del
     bint lazy_server_delete      # lazyfree-lazy-server-del
     bint lazy_expire

@@ -1,42 +1,12 @@
 """One database: the key table, its expiry index, and everything that a command does to a key."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from ranvier.engine.entry cimport Entry, entry_key, entry_key_length, entry_set_pointer
-from ranvier.engine.memory cimport Blob, Memory
+from ranvier.engine.keyspace cimport Keyspace
+from ranvier.engine.memory cimport Blob
 from ranvier.engine.table cimport Table, table_insert
-
-# A value detached from its key, or a flushed table, freed in slices so that no turn pays for it.
-cdef struct Garbage:
-    Garbage *next
-    int encoding                 # an Encoding, or GARBAGE_TABLE
-    void *value
-    Table table                  # used when encoding is GARBAGE_TABLE
-
-# Called with the key that a read missed, or that is new.
-ctypedef void (*key_listener_t)(void *context, void *database, const char *key, size_t length) noexcept
-
-# Time, policy and counters that all databases of a server share; the engine's Core owns it and sets the clock.
-cdef struct Keyspace:
-    Memory *memory
-    int64_t wall_ms
-    uint32_t lru_clock           # seconds, 24 bits (LRU), as Redis's LRU_CLOCK at 1 s resolution
-    int lfu                      # nonzero: `access` holds LFU minutes and counter
-    int lfu_log_factor
-    int lfu_decay_minutes
-    int no_touch                 # nonzero while a command of a NO-TOUCH client, or of OBJECT, looks keys up
-    int64_t hits
-    int64_t misses
-    int64_t expired
-    uint64_t random              # xorshift state
-    int expires_are_deletes      # 0 on a replica or when paused: expired keys are hidden but not deleted
-    Garbage *garbage             # queue of what free_garbage works off
-    size_t garbage_count
-    uint64_t freed_total         # items freed by free_garbage since the start: the bounded-work counter
-    key_listener_t on_missed     # or NULL
-    key_listener_t on_new        # or NULL
-    void *listener_context
 
 # Called when a key expired lazily or by the cycle, before it goes: the effect call lives above this layer.
 ctypedef void (*expired_t)(void *context, void *database, const char *key, size_t length) noexcept
@@ -50,10 +20,6 @@ cdef struct Database:
     expired_t on_expired
     void *on_expired_context
     int64_t expires_total_ms     # last estimate of the average TTL, for INFO keyspace
-
-cdef enum:
-    GARBAGE_TABLE = 255
-
 
 cdef inline void count_miss(Database *database, const char *key, size_t length) noexcept:
     database.keyspace.misses += 1
@@ -79,12 +45,8 @@ cdef Entry *database_find(Database *database, uint64_t hash, const char *key, si
 cdef Entry *database_find_read(Database *database, uint64_t hash, const char *key, size_t length) noexcept
 cdef Entry *database_find_write(Database *database, uint64_t hash, const char *key, size_t length) noexcept
 
-# Access clock: what a look-up does to it (nothing under no_touch), and what OBJECT IDLETIME and FREQ report.
-cdef void entry_touch(Keyspace *keyspace, Entry *entry) noexcept nogil
-cdef int64_t entry_idle_seconds(const Keyspace *keyspace, const Entry *entry) noexcept nogil
-cdef uint32_t entry_frequency(const Keyspace *keyspace, const Entry *entry) noexcept nogil
 cdef bint entry_is_expired(const Database *database, const Entry *entry) noexcept nogil
-# Bytes of the key and its value without the table's share; `samples` nodes of a quicklist are measured (0: all).
+# Bytes of the key and its value without the table's share; `samples` parts of a large value are measured (0: all).
 cdef size_t entry_memory_bytes(const Entry *entry, size_t samples) noexcept nogil
 
 # Values. Each returns the entry at its (possibly new) address; older Entry pointers of that key are dead.
@@ -128,5 +90,3 @@ cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *se
 # Empty the database: its tables become garbage that free_garbage works off.
 cdef void database_flush(Database *database) noexcept
 cdef void database_swap(Database *one, Database *other) noexcept
-# Free up to `budget` items of the queue; returns the number freed. The head moves on when an item is done.
-cdef size_t free_garbage(Keyspace *keyspace, size_t budget) noexcept

@@ -1,4 +1,4 @@
-"""One database: keys, their expiry, their access clock, and the queue of what is freed later.
+"""One database: keys, their values and their expiry.
 
 Strategy. An entry is one allocation whose address stands in `keys`, and also in `expires` when it has an expiry: the
 second table holds the same addresses under the same hashes, so that it costs eight bytes and a tag per volatile key.
@@ -11,9 +11,10 @@ Invariants:
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from ranvier.engine.access cimport entry_touch, initial_access
 from ranvier.engine.entry cimport (
     ENCODING_BLOB, ENCODING_INLINE, ENCODING_INTEGER, ENTRY_EXPIRES, INLINE_VALUE_LIMIT_BYTES, TYPE_STRING,
     Entry, entry_access, entry_drop_expiry, entry_encoding, entry_expiry, entry_head_size, entry_index_layout,
@@ -21,195 +22,21 @@ from ranvier.engine.entry cimport (
     entry_set_integer, entry_set_pointer, entry_type, entry_value, entry_value_size, entry_with_expiry,
     entry_write_expiry,
 )
+from ranvier.engine.garbage cimport LAZY_EFFORT, discard_table, free_entry, free_garbage, free_value
 from ranvier.engine.memory cimport (
     Blob, Memory, allocate, blob_data, blob_grow, blob_new, blob_release, ranvier_usable_size, release,
 )
 from ranvier.engine.number cimport parse_integer, print_integer
-from ranvier.engine.packed cimport packed_copy, packed_free, packed_free_effort, packed_free_slice, packed_memory_usage
 from ranvier.engine.table cimport (
-    hash_bytes, table_clear, table_find, table_init, table_insert, table_pop, table_random, table_remove, table_visit,
+    hash_bytes, table_clear, table_find, table_init, table_insert, table_random, table_remove, table_visit,
 )
+from ranvier.engine.value cimport value_kind
 
 cdef enum:
-    LAZY_EFFORT = 64                 # more allocations than this are not freed at once
-    BLOB_SLICE_BYTES = 16384         # of a large blob count as one allocation: the kernel's work of taking back pages
     GROWTH_STEP_BYTES = 1 << 20      # a string that grows doubles up to here, then grows by this much at least
     SMALL_ENTRY_BYTES = 64           # below, memory saved by shrinking is not worth an allocation
     EXPIRED_PER_STEP = 64            # of one home bucket; one that holds more is visited again
     RANDOM_TRIES = 100               # a look for a living random key among expired ones that must stay
-    LFU_INITIAL = 5
-    ACCESS_MASK = 0xffffff
-
-
-# --- access clock ---
-
-cdef inline uint64_t next_random(uint64_t *state) noexcept nogil:
-    """xorshift64 (Marsaglia, "Xorshift RNGs", 2003)."""
-    state[0] ^= state[0] << 13
-    state[0] ^= state[0] >> 7
-    state[0] ^= state[0] << 17
-    return state[0]
-
-
-cdef inline uint32_t lfu_minutes(const Keyspace *keyspace) noexcept nogil:
-    return <uint32_t>(keyspace.wall_ms // 60000) & 0xffff
-
-
-cdef uint32_t lfu_counter(const Keyspace *keyspace, const Entry *entry) noexcept nogil:
-    """The counter as it stands now: one less for every lfu_decay_minutes since the last access."""
-    cdef uint32_t counter = entry_access(entry) & 0xff
-    cdef uint32_t periods
-    if keyspace.lfu_decay_minutes == 0:
-        return counter
-    periods = ((lfu_minutes(keyspace) - (entry_access(entry) >> 8)) & 0xffff) // <uint32_t>keyspace.lfu_decay_minutes
-    return counter - periods if periods < counter else 0
-
-
-cdef uint32_t lfu_increment(Keyspace *keyspace, uint32_t counter) noexcept nogil:
-    """Logarithmic count: one more with probability 1 / ((counter - LFU_INITIAL) * lfu_log_factor + 1)."""
-    cdef uint64_t above = counter - LFU_INITIAL if counter > LFU_INITIAL else 0
-    cdef uint64_t chances = above * <uint64_t>keyspace.lfu_log_factor + 1
-    if counter < 255 and (next_random(&keyspace.random) >> 16) % chances == 0:
-        return counter + 1
-    return counter
-
-
-cdef inline uint32_t initial_access(const Keyspace *keyspace) noexcept nogil:
-    if keyspace.lfu:
-        return (lfu_minutes(keyspace) << 8) | LFU_INITIAL
-    return keyspace.lru_clock & ACCESS_MASK
-
-
-cdef void entry_touch(Keyspace *keyspace, Entry *entry) noexcept nogil:
-    cdef uint32_t access
-    if keyspace.no_touch:
-        return
-    if keyspace.lfu:
-        access = (lfu_minutes(keyspace) << 8) | lfu_increment(keyspace, lfu_counter(keyspace, entry))
-    else:
-        access = keyspace.lru_clock & ACCESS_MASK
-    if access != entry_access(entry):        # a look-up that changes nothing leaves the cache line clean
-        entry_set_access(entry, access)
-
-
-cdef int64_t entry_idle_seconds(const Keyspace *keyspace, const Entry *entry) noexcept nogil:
-    return (keyspace.lru_clock - entry_access(entry)) & ACCESS_MASK
-
-
-cdef uint32_t entry_frequency(const Keyspace *keyspace, const Entry *entry) noexcept nogil:
-    return lfu_counter(keyspace, entry)
-
-
-# --- garbage ---
-
-cdef size_t free_effort(int encoding, const void *value) noexcept nogil:
-    cdef const Blob *blob
-    if encoding <= ENCODING_INTEGER:
-        return 0
-    if encoding == ENCODING_BLOB:
-        blob = <const Blob *>value
-        return 1 if blob.references > 1 else 1 + blob.capacity // BLOB_SLICE_BYTES
-    return packed_free_effort(encoding, value)
-
-
-cdef Garbage *discard(Keyspace *keyspace, int encoding, void *value) noexcept nogil:
-    cdef Garbage *garbage = <Garbage *>allocate(keyspace.memory, sizeof(Garbage))
-    memset(garbage, 0, sizeof(Garbage))
-    garbage.encoding = encoding
-    garbage.value = value
-    garbage.next = keyspace.garbage
-    keyspace.garbage = garbage
-    return garbage
-
-
-cdef void discard_table(Keyspace *keyspace, Table *table) noexcept nogil:
-    """Hand the table's contents to the queue; the table is empty and ready for use afterwards."""
-    cdef Garbage *garbage
-    if table.count <= LAZY_EFFORT and table.layout.free == NULL:
-        table_clear(table)
-    elif table.buckets != 0:
-        garbage = discard(keyspace, GARBAGE_TABLE, NULL)
-        garbage.table = table[0]
-        keyspace.garbage_count += table.count
-        table_init(table, table.memory, table.layout, table.seed0, table.seed1)
-
-
-cdef void free_value(Keyspace *keyspace, int encoding, void *value, bint lazily) noexcept nogil:
-    if encoding <= ENCODING_INTEGER:
-        return
-    if lazily and free_effort(encoding, value) > LAZY_EFFORT:
-        discard(keyspace, encoding, value)
-        keyspace.garbage_count += 1
-    elif encoding == ENCODING_BLOB:
-        blob_release(keyspace.memory, <Blob *>value)
-    else:
-        packed_free(keyspace.memory, encoding, value)
-
-
-cdef void free_entry(Keyspace *keyspace, Entry *entry, bint lazily) noexcept nogil:
-    if entry_encoding(entry) > ENCODING_INTEGER:
-        free_value(keyspace, entry_encoding(entry), entry_pointer(entry), lazily)
-    release(keyspace.memory, entry)
-
-
-cdef bint free_blob_slice(Memory *memory, Garbage *garbage, size_t budget) noexcept nogil:
-    """Give back the blob's end; nonzero when all of it is gone."""
-    cdef Blob *blob = <Blob *>garbage.value
-    if blob.references > 1 or blob.capacity // BLOB_SLICE_BYTES <= budget:
-        blob_release(memory, blob)
-        return True
-    garbage.value = blob_grow(memory, blob, blob.capacity - budget * BLOB_SLICE_BYTES)
-    return False
-
-
-cdef size_t free_table_slice(Keyspace *keyspace, Garbage *garbage, size_t budget) noexcept nogil:
-    """Free up to `budget` items (an expensive value joins the queue instead); returns how many."""
-    cdef size_t freed = 0
-    cdef void *item
-    while freed < budget:
-        item = table_pop(&garbage.table)
-        if item == NULL:
-            break
-        if garbage.table.layout.free != NULL:
-            free_entry(keyspace, <Entry *>item, True)
-        keyspace.garbage_count -= 1
-        freed += 1
-    if garbage.table.count == 0:
-        table_clear(&garbage.table)
-    return freed
-
-
-cdef void drop_garbage(Keyspace *keyspace, Garbage *garbage) noexcept nogil:
-    """Take a finished item, which newer ones may precede by now, out of the queue."""
-    cdef Garbage **link = &keyspace.garbage
-    while link[0] != garbage:
-        link = &link[0].next
-    link[0] = garbage.next
-    release(keyspace.memory, garbage)
-
-
-cdef size_t free_garbage(Keyspace *keyspace, size_t budget) noexcept:
-    cdef Garbage *garbage
-    cdef size_t freed = 0
-    cdef size_t part
-    cdef bint done
-    while keyspace.garbage != NULL and freed < budget:
-        garbage = keyspace.garbage
-        if garbage.encoding == GARBAGE_TABLE:
-            freed += free_table_slice(keyspace, garbage, budget - freed)
-            done = garbage.table.count == 0
-        else:
-            part = 1 + free_effort(garbage.encoding, garbage.value)
-            if garbage.encoding == ENCODING_BLOB:
-                done = free_blob_slice(keyspace.memory, garbage, budget - freed)
-            else:
-                done = packed_free_slice(keyspace.memory, garbage.encoding, &garbage.value, budget - freed)
-            freed += part if part < budget - freed else budget - freed
-            keyspace.garbage_count -= 1 if done else 0
-        if done:
-            drop_garbage(keyspace, garbage)
-    keyspace.freed_total += freed
-    return freed
 
 
 # --- life of a database ---
@@ -568,9 +395,7 @@ cdef Entry *database_random(Database *database) noexcept:
 
 cdef Entry *database_copy(Database *source, const Entry *entry, Database *target, uint64_t hash, const char *key,
                           size_t length) noexcept:
-    cdef Memory *memory = target.keyspace.memory
     cdef Entry *copy
-    cdef Blob *blob
     cdef int encoding = entry_encoding(entry)
     cdef int64_t at_ms = entry_expiry(entry)
     if encoding == ENCODING_INLINE:
@@ -580,21 +405,15 @@ cdef Entry *database_copy(Database *source, const Entry *entry, Database *target
         memcpy(entry_value(copy), entry_value(entry), entry.value_length)
     elif encoding == ENCODING_INTEGER:
         copy = database_set_integer(target, hash, key, length, entry_integer(entry), False)
-    elif encoding == ENCODING_BLOB:
-        blob = <Blob *>entry_pointer(entry)
-        blob.references += 1             # whoever writes to one of them copies it first
-        copy = database_set_blob(target, hash, key, length, blob, False)
     else:
         copy = database_set_pointer(target, hash, key, length, entry_type(entry), encoding,
-                                    packed_copy(memory, encoding, entry_pointer(entry)), False)
+                                    value_kind(encoding).copy(target.keyspace.memory, entry_pointer(entry)), False)
     return database_set_expiry(target, hash, copy, at_ms)
 
 
 cdef size_t entry_memory_bytes(const Entry *entry, size_t samples) noexcept nogil:
     cdef int encoding = entry_encoding(entry)
     cdef size_t size = ranvier_usable_size(<void *>entry)
-    if encoding == ENCODING_BLOB:
-        size += ranvier_usable_size(entry_pointer(entry))
-    elif encoding > ENCODING_BLOB:
-        size += packed_memory_usage(encoding, entry_pointer(entry), samples)
+    if encoding > ENCODING_INTEGER:
+        size += value_kind(encoding).memory_usage(entry_pointer(entry), samples)
     return size

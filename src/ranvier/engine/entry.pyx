@@ -9,9 +9,9 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
-from ranvier.engine.memory cimport Blob, Memory, allocate, blob_release, ranvier_usable_size, release, resize
-from ranvier.engine.packed cimport packed_free
+from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release, resize
 from ranvier.engine.table cimport Layout
+from ranvier.engine.value cimport value_free
 
 cdef enum:
     LONGEST_NARROW_KEY = 255
@@ -132,10 +132,5 @@ cdef void entry_drop_expiry(Entry *entry) noexcept nogil:
 
 
 cdef void entry_free_value(Memory *memory, Entry *entry) noexcept nogil:
-    cdef int encoding = entry_encoding(entry)
-    if encoding <= ENCODING_INTEGER:
-        return
-    if encoding == ENCODING_BLOB:
-        blob_release(memory, <Blob *>entry_pointer(entry))
-    else:
-        packed_free(memory, encoding, entry_pointer(entry))
+    if entry_encoding(entry) > ENCODING_INTEGER:
+        value_free(memory, entry_encoding(entry), entry_pointer(entry))

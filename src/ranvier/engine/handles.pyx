@@ -7,18 +7,22 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from ranvier.engine.access cimport entry_frequency, entry_idle_seconds
 from ranvier.engine.database cimport (
-    Database, Keyspace, database_copy, database_delete, database_expire_slice, database_find, database_find_read,
+    Database, database_copy, database_delete, database_expire_slice, database_find, database_find_read,
     database_flush, database_free, database_hash, database_new, database_put, database_random, database_set_expiry,
-    database_set_string, database_swap, database_take, database_writable_blob, entry_frequency, entry_idle_seconds,
-    entry_is_expired, entry_memory_bytes, entry_string, free_garbage,
+    database_set_string, database_swap, database_take, database_writable_blob, entry_is_expired,
+    entry_memory_bytes, entry_string,
 )
 from ranvier.engine.entry cimport (
-    ENCODING_INLINE, ENCODING_INTEGER, ENCODING_LISTPACK, TYPE_STRING, Entry, entry_encoding,
+    ENCODING_INLINE, ENCODING_INTEGER, TYPE_STRING, Entry, entry_encoding,
     entry_expiry, entry_key, entry_key_length, entry_type,
 )
+from ranvier.engine.garbage cimport free_garbage
+from ranvier.engine.keyspace cimport Keyspace
 from ranvier.engine.memory cimport Blob, Memory, blob_data, release, resize
 from ranvier.engine.table cimport table_find, table_scan
+from ranvier.engine.value cimport value_kind
 
 from ranvier.errors import CommandError
 
@@ -150,7 +154,7 @@ cdef class DatabaseHandle:
             return None
         if entry_type(entry) == TYPE_STRING:
             return string_encoding(entry)
-        return "listpack" if entry_encoding(entry) == ENCODING_LISTPACK else "quicklist"
+        return (<bytes>value_kind(entry_encoding(entry)).name).decode()
 
     def get(self, bytes key) -> bytes | None:
         """The string's bytes, None if there is no such key; CommandError (WRONGTYPE) if it is no string."""

@@ -22,9 +22,10 @@ from ranvier.engine.memory cimport Memory, blob_data
 from ranvier.engine.packed cimport (
     Cursor, List, cursor_read, cursor_step, list_append_pack, list_delete, list_delete_range, list_drop, list_end,
     list_has_shrunk, list_insert, list_length, list_new, list_node_count, list_push, list_replace, list_seek,
-    list_settle, list_will_grow, packed_copy, packed_free, packed_free_slice, packed_memory_usage,
+    list_settle, list_will_grow,
 )
 from ranvier.engine.quicklist cimport ListNode, Quicklist
+from ranvier.engine.value cimport value_free, value_kind
 
 from ranvier.errors import CommandError
 
@@ -95,7 +96,7 @@ cdef class ListHandle:
 
     def __dealloc__(self):
         if self.database is None and self.value.pointer != NULL:
-            packed_free(&self.own_memory, self.value.encoding, self.value.pointer)
+            value_free(&self.own_memory, self.value.encoding, self.value.pointer)
 
     cdef bint load(self) except -1:
         """Have `value` be the list; False if there is none. CommandError (WRONGTYPE) if the key is of another type."""
@@ -123,7 +124,7 @@ cdef class ListHandle:
         cdef bint empty = list_length(&self.value) == 0
         if self.database is None:
             if empty:
-                packed_free(self.value.memory, self.value.encoding, self.value.pointer)
+                value_free(self.value.memory, self.value.encoding, self.value.pointer)
                 self.value.pointer = NULL
             return 0
         length = <size_t>len(self.key)
@@ -179,7 +180,7 @@ cdef class ListHandle:
 
     def memory_usage(self, size_t samples=0):
         """Bytes, of a quicklist estimated from the first `samples` nodes (0: all)."""
-        return packed_memory_usage(self.value.encoding, self.value.pointer, samples) if self.load() else 0
+        return value_kind(self.value.encoding).memory_usage(self.value.pointer, samples) if self.load() else 0
 
     def __getitem__(self, int64_t index):
         cdef Cursor cursor
@@ -289,7 +290,7 @@ cdef class ListHandle:
             raise ValueError("a list under a key is freed by its database")
         if self.value.pointer == NULL:
             return True
-        return packed_free_slice(&self.own_memory, self.value.encoding, &self.value.pointer, budget)
+        return value_kind(self.value.encoding).free_slice(&self.own_memory, &self.value.pointer, budget)
 
     # ---- whole values -----------------------------------------------------------------------------------------------
 
@@ -303,7 +304,7 @@ cdef class ListHandle:
                 other.push(value)
         elif self.value.pointer != NULL:
             other.value.encoding = self.value.encoding
-            other.value.pointer = packed_copy(&other.own_memory, self.value.encoding, self.value.pointer)
+            other.value.pointer = value_kind(self.value.encoding).copy(&other.own_memory, self.value.pointer)
         return other
 
     def blocks(self):

@@ -44,7 +44,8 @@ from ranvier.engine.core cimport (
     Core,
     native_t,
 )
-from ranvier.engine.database cimport Database, database_free, database_new, free_garbage
+from ranvier.engine.database cimport Database, database_free, database_new
+from ranvier.engine.garbage cimport free_garbage
 from ranvier.engine.handles cimport database_handle
 from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator

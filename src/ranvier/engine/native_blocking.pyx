@@ -12,13 +12,14 @@ from ranvier.engine.blocked cimport (
 from ranvier.engine.core cimport Arg, Call
 from ranvier.engine.dispatch cimport propagate_as, propagates
 from ranvier.engine.entry cimport TYPE_LIST
-from ranvier.engine.list_access cimport OPEN_FAILED, OPEN_FOUND, OpenList, list_open_other, parse_list_end
+from ranvier.engine.list_access cimport list_open_other, parse_list_end
 from ranvier.engine.native cimport arg_bytes, integer_argument
 from ranvier.engine.native_list_moves cimport move_element
 from ranvier.engine.native_lists cimport PopRequest, parse_pop_request, pop_and_reply, pop_from_first
 from ranvier.engine.native_string_edits cimport parse_long_double
 from ranvier.engine.number cimport parse_integer
 from ranvier.engine.reply cimport reply_array, reply_bulk, reply_error, reply_integer
+from ranvier.engine.value_access cimport OPEN_FAILED, OPEN_FOUND, OpenValue
 
 cdef extern from "<math.h>" nogil:
     long double ceill(long double value)
@@ -78,7 +79,7 @@ cdef bint parse_milliseconds(Call *call, const Arg *arg, int64_t *timeout_ms) no
 # ---- lists ----------------------------------------------------------------------------------------------------------
 
 cdef void blocking_pop(Call *call, bint at_head) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef int64_t timeout_ms = 0
     cdef size_t i
     cdef int found

@@ -4,9 +4,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 
 from ranvier.engine.core cimport Arg, Call
-from ranvier.engine.list_access cimport (
-    OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenList, list_fill, list_open, list_put_in, list_store, list_taken_out,
-)
+from ranvier.engine.list_access cimport list_fill, list_open, list_put_in, list_store, list_taken_out
 from ranvier.engine.listpack cimport Element, Needle, element_equals, needle_set
 from ranvier.engine.memory cimport Memory, release, resize
 from ranvier.engine.native cimport arg_is, integer_argument, reply_syntax_error
@@ -16,6 +14,7 @@ from ranvier.engine.packed cimport (
     list_will_grow,
 )
 from ranvier.engine.reply cimport reply_array, reply_error, reply_integer, reply_null, reply_ok
+from ranvier.engine.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
 
 
 cdef native_t list_edit_handler(str name) except? NULL:
@@ -63,7 +62,7 @@ cdef bint insert_beside(Call *call, List *value, bint after) noexcept:
 
 
 cdef void linsert(Call *call) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef bint after = arg_is(&call.args[2], b"after")
     cdef int found
     if not after and not arg_is(&call.args[2], b"before"):
@@ -75,9 +74,9 @@ cdef void linsert(Call *call) noexcept:
     if found != OPEN_FOUND:
         return
     # As in the reference servers, the encoding changes even when the pivot turns out to be missing.
-    list_will_grow(&opened.list, list_fill(call), call.args[4].length, 1)
-    if insert_beside(call, &opened.list, after):
-        reply_integer(call.client, <int64_t>list_length(&opened.list))
+    list_will_grow(&opened.value, list_fill(call), call.args[4].length, 1)
+    if insert_beside(call, &opened.value, after):
+        reply_integer(call.client, <int64_t>list_length(&opened.value))
         list_put_in(&opened, b"linsert", 1)
     else:
         list_store(&opened)
@@ -85,7 +84,7 @@ cdef void linsert(Call *call) noexcept:
 
 
 cdef void lrem(Call *call) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef Cursor cursor
     cdef Needle needle
     cdef int64_t limit = 0
@@ -102,12 +101,12 @@ cdef void lrem(Call *call) noexcept:
     if limit < 0:
         limit = -limit
     needle_set(&needle, call.args[3].data, call.args[3].length)
-    more = list_seek(&opened.list, 0 if forward else -1, &cursor)
+    more = list_seek(&opened.value, 0 if forward else -1, &cursor)
     while more:
         if not cursor_matches(&cursor, &needle):
             more = cursor_step(&cursor, forward)
             continue
-        more = list_delete(&opened.list, &cursor, forward)
+        more = list_delete(&opened.value, &cursor, forward)
         removed += 1
         if removed == limit:
             break
@@ -117,7 +116,7 @@ cdef void lrem(Call *call) noexcept:
 
 
 cdef void ltrim(Call *call) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef int64_t start = 0
     cdef int64_t stop = 0
     cdef int64_t length
@@ -130,7 +129,7 @@ cdef void ltrim(Call *call) noexcept:
     reply_ok(call.client)
     if found == OPEN_ABSENT:
         return
-    length = <int64_t>list_length(&opened.list)
+    length = <int64_t>list_length(&opened.value)
     if start < 0:
         start = start + length if start + length > 0 else 0
     if stop < 0:
@@ -140,8 +139,8 @@ cdef void ltrim(Call *call) noexcept:
     if start > stop:
         start = length
         stop = length - 1
-    list_delete_range(&opened.list, <size_t>(stop + 1), <size_t>(length - 1 - stop))
-    list_delete_range(&opened.list, 0, <size_t>start)
+    list_delete_range(&opened.value, <size_t>(stop + 1), <size_t>(length - 1 - stop))
+    list_delete_range(&opened.value, 0, <size_t>start)
     list_taken_out(&opened, b"ltrim", start + length - 1 - stop)
 
 
@@ -236,7 +235,7 @@ cdef void find_positions(const List *value, const Search *search, const Needle *
 
 
 cdef void lpos(Call *call) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef Search search
     cdef Needle needle
     cdef Positions found
@@ -252,7 +251,7 @@ cdef void lpos(Call *call) noexcept:
     found.count = found.capacity = 0
     if result == OPEN_FOUND:
         needle_set(&needle, call.args[2].data, call.args[2].length)
-        find_positions(&opened.list, &search, &needle, &found)
+        find_positions(&opened.value, &search, &needle, &found)
     if search.count >= 0:
         reply_array(call.client, <int64_t>found.count)
         for i in range(found.count):

@@ -5,8 +5,7 @@ from libc.string cimport memcmp, memcpy
 
 from ranvier.engine.core cimport Call, Client
 from ranvier.engine.list_access cimport (
-    OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenList, list_begin, list_fill, list_open, list_open_other, list_put_in,
-    list_store, list_taken_out, parse_list_end,
+    list_begin, list_fill, list_open, list_open_other, list_put_in, list_store, list_taken_out, parse_list_end,
 )
 from ranvier.engine.listpack cimport INTEGER_TEXT_BYTES, Element, element_text
 from ranvier.engine.memory cimport Blob, allocate, blob_data, blob_release, release
@@ -15,6 +14,7 @@ from ranvier.engine.packed cimport (
     list_will_grow,
 )
 from ranvier.engine.reply cimport reply_blob, reply_bulk, reply_null
+from ranvier.engine.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
 
 cdef enum:
     SHORT_BYTES = 256            # an element up to this travels on the stack
@@ -77,13 +77,13 @@ cdef void parcel_reply(Parcel *parcel, Client *client) noexcept nogil:
         release(&client.core.memory, parcel.data)
 
 
-cdef bint same_key(const OpenList *one, const OpenList *other) noexcept nogil:
+cdef bint same_key(const OpenValue *one, const OpenValue *other) noexcept nogil:
     return one.key_length == other.key_length and memcmp(one.key, other.key, one.key_length) == 0
 
 
 cdef bint move_element(Call *call, bint from_head, bint to_head) noexcept:
-    cdef OpenList source
-    cdef OpenList target
+    cdef OpenValue source
+    cdef OpenValue target
     cdef Parcel parcel
     cdef const char *put_event = b"lpush" if to_head else b"rpush"
     cdef const char *taken_event = b"lpop" if from_head else b"rpop"
@@ -94,16 +94,16 @@ cdef bint move_element(Call *call, bint from_head, bint to_head) noexcept:
     if found == OPEN_FAILED:
         return True
     if same_key(&source, &target):
-        parcel_take(&parcel, &source.list, from_head)
-        parcel_put(&parcel, &source.list, to_head, list_fill(call))
+        parcel_take(&parcel, &source.value, from_head)
+        parcel_put(&parcel, &source.value, to_head, list_fill(call))
         list_put_in(&source, put_event, 1)
         list_taken_out(&source, taken_event, 0)
     else:
         if found == OPEN_ABSENT:
             list_begin(&target)
-        parcel_take(&parcel, &source.list, from_head)
+        parcel_take(&parcel, &source.value, from_head)
         list_store(&source)
-        parcel_put(&parcel, &target.list, to_head, list_fill(call))
+        parcel_put(&parcel, &target.value, to_head, list_fill(call))
         list_put_in(&target, put_event, 1)
         list_taken_out(&source, taken_event, 0)
     parcel_reply(&parcel, call.client)

@@ -4,12 +4,12 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport Call, native_t
-from ranvier.engine.list_access cimport OpenList
+from ranvier.engine.value_access cimport OpenValue
 
 cdef native_t list_handler(str name) except? NULL
 
 # For the blocking forms: pop `count` elements and reply them, the list being there.
-cdef void pop_and_reply(OpenList *opened, bint at_head, int64_t count) noexcept
+cdef void pop_and_reply(OpenValue *opened, bint at_head, int64_t count) noexcept
 # What LMPOP asks for.
 cdef struct PopRequest:
     size_t first_key             # its place in the arguments

@@ -11,8 +11,7 @@ from libc.string cimport memcpy
 from ranvier.engine.core cimport Arg, Call, Client
 from ranvier.engine.dispatch cimport propagate_as, propagates
 from ranvier.engine.list_access cimport (
-    OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenList, list_begin, list_fill, list_open, list_open_other, list_put_in,
-    list_store, list_taken_out, parse_list_end,
+    list_begin, list_fill, list_open, list_open_other, list_put_in, list_store, list_taken_out, parse_list_end,
 )
 from ranvier.engine.listpack cimport LISTPACK_END, Element, element_read, element_size, listpack_first
 from ranvier.engine.memory cimport Blob, blob_data
@@ -30,6 +29,7 @@ from ranvier.engine.reply cimport (
     reply_array, reply_blob, reply_bulk, reply_bulk_integer, reply_error, reply_integer, reply_null, reply_null_array,
     reply_ok,
 )
+from ranvier.engine.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
 
 cdef enum:
     SHORT_BYTES = 3900           # as reply.COPIED_BYTES: output_room gives at most 4096 bytes
@@ -164,7 +164,7 @@ cdef inline void push_argument(List *value, bint at_head, int fill, Arg *arg) no
 
 
 cdef inline void push(Call *call, bint at_head, bint must_exist, const char *event) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef int found = list_open(call, True, &opened)
     cdef int fill = list_fill(call)
     cdef size_t bytes = 0
@@ -178,10 +178,10 @@ cdef inline void push(Call *call, bint at_head, bint must_exist, const char *eve
         list_begin(&opened)
     for i in range(2, call.count):
         bytes += call.args[i].length
-    list_will_grow(&opened.list, fill, bytes, call.count - 2)
+    list_will_grow(&opened.value, fill, bytes, call.count - 2)
     for i in range(2, call.count):
-        push_argument(&opened.list, at_head, fill, &call.args[i])
-    reply_integer(call.client, <int64_t>list_length(&opened.list))
+        push_argument(&opened.value, at_head, fill, &call.args[i])
+    reply_integer(call.client, <int64_t>list_length(&opened.value))
     list_put_in(&opened, event, <int64_t>call.count - 2)
 
 
@@ -201,27 +201,27 @@ cdef void rpushx(Call *call) noexcept:
     push(call, False, True, b"rpush")
 
 
-cdef void pop_and_reply(OpenList *opened, bint at_head, int64_t count) noexcept:
+cdef void pop_and_reply(OpenValue *opened, bint at_head, int64_t count) noexcept:
     cdef Client *client = opened.call.client
-    cdef int64_t length = <int64_t>list_length(&opened.list)
+    cdef int64_t length = <int64_t>list_length(&opened.value)
     cdef Cursor cursor
     if count > length:
         count = length
-    list_seek(&opened.list, 0 if at_head else -1, &cursor)
+    list_seek(&opened.value, 0 if at_head else -1, &cursor)
     if count == 1:
         reply_cursor(client, &cursor)
-        list_drop(&opened.list, at_head)
+        list_drop(&opened.value, at_head)
     elif at_head:
         reply_forward(client, &cursor, count)
-        list_delete_range(&opened.list, 0, <size_t>count)
+        list_delete_range(&opened.value, 0, <size_t>count)
     else:
         reply_backward(client, &cursor, count)
-        list_delete_range(&opened.list, <size_t>(length - count), <size_t>count)
+        list_delete_range(&opened.value, <size_t>(length - count), <size_t>count)
     list_taken_out(opened, b"lpop" if at_head else b"rpop", count)
 
 
 cdef inline void pop(Call *call, bint at_head) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef int found
     if call.count != 2:
         pop_several(call, at_head)
@@ -235,7 +235,7 @@ cdef inline void pop(Call *call, bint at_head) noexcept:
 
 cdef void pop_several(Call *call, bint at_head) noexcept:
     """LPOP and RPOP with a count."""
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef int64_t count = 0
     cdef int64_t length
     cdef int found
@@ -249,7 +249,7 @@ cdef void pop_several(Call *call, bint at_head) noexcept:
     if found == OPEN_ABSENT:
         reply_null_array(call.client)
     elif found == OPEN_FOUND:
-        length = <int64_t>list_length(&opened.list)
+        length = <int64_t>list_length(&opened.value)
         reply_array(call.client, count if count < length else length)
         if count:
             pop_and_reply(&opened, at_head, count)
@@ -266,14 +266,14 @@ cdef void rpop(Call *call) noexcept:
 # ---- by position ----------------------------------------------------------------------------------------------------
 
 cdef void llen(Call *call) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef int found = list_open(call, False, &opened)
     if found != OPEN_FAILED:
-        reply_integer(call.client, <int64_t>list_length(&opened.list) if found == OPEN_FOUND else 0)
+        reply_integer(call.client, <int64_t>list_length(&opened.value) if found == OPEN_FOUND else 0)
 
 
 cdef void lrange(Call *call) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef Cursor cursor
     cdef int64_t start = 0
     cdef int64_t stop = 0
@@ -285,7 +285,7 @@ cdef void lrange(Call *call) noexcept:
     if found == OPEN_FAILED:
         return
     if found == OPEN_FOUND:
-        length = <int64_t>list_length(&opened.list)
+        length = <int64_t>list_length(&opened.value)
     if start < 0:
         start = start + length if start + length > 0 else 0
     if stop < 0:
@@ -296,26 +296,26 @@ cdef void lrange(Call *call) noexcept:
         reply_array(call.client, 0)
         return
     reply_array(call.client, stop - start + 1)
-    list_seek(&opened.list, start, &cursor)
+    list_seek(&opened.value, start, &cursor)
     reply_forward(call.client, &cursor, stop - start + 1)
 
 
 cdef void lindex(Call *call) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef Cursor cursor
     cdef int64_t index = 0
     cdef int found = list_open(call, False, &opened)
     if found == OPEN_ABSENT:
         reply_null(call.client)
     elif found == OPEN_FOUND and integer_argument(call, &call.args[2], &index):
-        if list_seek(&opened.list, index, &cursor):
+        if list_seek(&opened.value, index, &cursor):
             reply_cursor(call.client, &cursor)
         else:
             reply_null(call.client)
 
 
 cdef void lset(Call *call) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef Cursor cursor
     cdef Arg *value = &call.args[3]
     cdef int64_t index = 0
@@ -326,13 +326,13 @@ cdef void lset(Call *call) noexcept:
         return
     index = <int32_t>index       # Valkey 9.1.2 keeps 32 bits of it: 4294967296 is the first element (Redis 7.0 refuses)
     # As in the reference servers, the encoding changes even when the index turns out to be out of range.
-    list_will_grow(&opened.list, list_fill(call), value.length, 1)
-    if not list_seek(&opened.list, index, &cursor):
+    list_will_grow(&opened.value, list_fill(call), value.length, 1)
+    if not list_seek(&opened.value, index, &cursor):
         list_store(&opened)
         reply_error(call, b"ERR index out of range")
         return
-    list_replace(&opened.list, &cursor, value.data, value.length)
-    list_has_shrunk(&opened.list, list_fill(call))
+    list_replace(&opened.value, &cursor, value.data, value.length)
+    list_has_shrunk(&opened.value, list_fill(call))
     reply_ok(call.client)
     list_put_in(&opened, b"lset", 1)
 
@@ -362,9 +362,9 @@ cdef bint parse_count(Call *call, size_t first, int64_t *count) noexcept:
     return True
 
 
-cdef void pop_from_key(OpenList *opened, bint at_head, int64_t count) noexcept:
+cdef void pop_from_key(OpenValue *opened, bint at_head, int64_t count) noexcept:
     cdef Call *call = opened.call
-    cdef int64_t length = <int64_t>list_length(&opened.list)
+    cdef int64_t length = <int64_t>list_length(&opened.value)
     cdef bytes key
     if count > length:
         count = length
@@ -391,7 +391,7 @@ cdef bint parse_pop_request(Call *call, size_t first, PopRequest *request) noexc
 
 
 cdef bint pop_from_first(Call *call, const PopRequest *request) noexcept:
-    cdef OpenList opened
+    cdef OpenValue opened
     cdef size_t i
     cdef int found
     for i in range(request.first_key, request.end):

@@ -1,7 +1,6 @@
-"""Listpacks and the quicklist made of them: small values and lists, byte-compatible with the RDB format.
+"""The list type: one listpack while it is small, a quicklist beyond (packed.pyx opens with the strategy).
 
-`engine/listpack.pxd` is the block, `engine/quicklist.pxd` the chain; here is what the database does to any packed
-value, and the list type: one listpack while it is small, a quicklist beyond (packed.pyx opens with the strategy).
+`engine/listpack.pxd` is the block, `engine/quicklist.pxd` the chain, both byte-compatible with the RDB format.
 """
 
 from libc.stddef cimport size_t
@@ -10,13 +9,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from ranvier.engine.listpack cimport Element, Listpack
 from ranvier.engine.memory cimport Blob, Memory
 from ranvier.engine.quicklist cimport ListNode, Quicklist
+from ranvier.engine.value cimport Value, ValueKind
 
-# A list value of either encoding while a command works on it. Operations replace `encoding` and `pointer`: the caller
-# stores them back (entry_set_pointer) when they differ from what it read.
-cdef struct List:
-    Memory *memory
-    int encoding                           # ENCODING_LISTPACK or ENCODING_QUICKLIST
-    void *pointer
+ctypedef Value List                        # of ENCODING_LISTPACK or ENCODING_QUICKLIST
 
 # A place in a list. `element` is an address: it dies with every change that was not made through this cursor.
 cdef struct Cursor:
@@ -24,20 +19,7 @@ cdef struct Cursor:
     Listpack *pack                         # NULL in a plain node
     const uint8_t *element                 # NULL in a plain node
 
-# --- any packed value ---
-
-# Free the value of a packed encoding (ENCODING_LISTPACK, ENCODING_QUICKLIST).
-cdef void packed_free(Memory *memory, int encoding, void *pointer) noexcept nogil
-# Free at most `budget` nodes of it; nonzero when all is gone.
-cdef bint packed_free_slice(Memory *memory, int encoding, void **pointer, size_t budget) noexcept nogil
-# How many allocations freeing it costs: above 64 the database defers it to the garbage queue.
-cdef size_t packed_free_effort(int encoding, const void *pointer) noexcept nogil
-# A second value, independent of the first (large elements are shared by reference).
-cdef void *packed_copy(Memory *memory, int encoding, const void *pointer) noexcept nogil
-# Bytes it holds; of a quicklist, `samples` nodes are measured (0: all) and the rest estimated from them.
-cdef size_t packed_memory_usage(int encoding, const void *pointer, size_t samples) noexcept nogil
-
-# --- lists ---
+cdef const ValueKind *quicklist_kind() noexcept nogil
 
 cdef List list_new(Memory *memory) noexcept nogil                          # empty, as a listpack
 cdef size_t list_length(const List *self) noexcept nogil

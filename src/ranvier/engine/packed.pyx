@@ -1,4 +1,4 @@
-"""The list type over its two encodings, and the operations of the database on packed values.
+"""The list type over its two encodings.
 
 Strategy: every operation first asks which encoding the list has and otherwise works on listpacks; a cursor in a
 listpack-encoded list simply has no node. Changing the encoding is never a side effect of an operation: commands call
@@ -23,20 +23,11 @@ from ranvier.engine.quicklist cimport (
 )
 
 
-# --- any packed value --------------------------------------------------------------------------------------------
+# --- the quicklist as a value -------------------------------------------------------------------------------------
 
-cdef void packed_free(Memory *memory, int encoding, void *pointer) noexcept nogil:
-    packed_free_slice(memory, encoding, &pointer, <size_t>-1)
-
-
-cdef bint packed_free_slice(Memory *memory, int encoding, void **pointer, size_t budget) noexcept nogil:
-    cdef Quicklist *chain
+cdef bint quicklist_free_slice(Memory *memory, void **pointer, size_t budget) noexcept nogil:
+    cdef Quicklist *chain = <Quicklist *>pointer[0]
     cdef ListNode *node
-    if encoding == ENCODING_LISTPACK:
-        listpack_free(memory, <Listpack *>pointer[0])
-        pointer[0] = NULL
-        return True
-    chain = <Quicklist *>pointer[0]
     while chain.head != NULL and budget:
         node = chain.head
         chain.head = node.next
@@ -52,26 +43,21 @@ cdef bint packed_free_slice(Memory *memory, int encoding, void **pointer, size_t
     return True
 
 
-cdef size_t packed_free_effort(int encoding, const void *pointer) noexcept nogil:
-    return 1 if encoding == ENCODING_LISTPACK else (<const Quicklist *>pointer).nodes
+cdef size_t quicklist_free_effort(const void *pointer) noexcept nogil:
+    return (<const Quicklist *>pointer).nodes
 
 
-cdef inline Listpack *copy_pack(Memory *memory, const Listpack *pack) noexcept nogil:
-    return listpack_from_bytes(memory, listpack_bytes(pack), listpack_size(pack))
-
-
-cdef void *packed_copy(Memory *memory, int encoding, const void *pointer) noexcept nogil:
+cdef void *quicklist_copy(Memory *memory, const void *pointer) noexcept nogil:
+    """The chain once more; large elements are shared."""
     cdef const Quicklist *chain = <const Quicklist *>pointer
-    cdef Quicklist *copy
-    cdef const ListNode *node
+    cdef Quicklist *copy = quicklist_new(memory, chain.fill)
+    cdef const ListNode *node = chain.head
+    cdef Listpack *pack
     cdef ListNode *twin
-    if encoding == ENCODING_LISTPACK:
-        return copy_pack(memory, <const Listpack *>pointer)
-    copy = quicklist_new(memory, chain.fill)
-    node = chain.head
     while node != NULL:
         if node.pack != NULL:
-            twin = node_new(memory, copy_pack(memory, node.pack), NULL, node.count)
+            pack = listpack_from_bytes(memory, listpack_bytes(node.pack), listpack_size(node.pack))
+            twin = node_new(memory, pack, NULL, node.count)
         else:
             node.blob.references += 1
             twin = node_new(memory, NULL, node.blob, 1)
@@ -80,14 +66,11 @@ cdef void *packed_copy(Memory *memory, int encoding, const void *pointer) noexce
     return copy
 
 
-cdef size_t packed_memory_usage(int encoding, const void *pointer, size_t samples) noexcept nogil:
+cdef size_t quicklist_memory_usage(const void *pointer, size_t samples) noexcept nogil:
     cdef const Quicklist *chain = <const Quicklist *>pointer
-    cdef const ListNode *node
+    cdef const ListNode *node = chain.head
     cdef size_t measured = 0
     cdef size_t total = 0
-    if encoding == ENCODING_LISTPACK:
-        return ranvier_usable_size(<void *>pointer)
-    node = chain.head
     while node != NULL and (measured < samples or samples == 0):
         total += ranvier_usable_size(<void *>node)
         total += ranvier_usable_size(<void *>node.pack) if node.pack != NULL else ranvier_usable_size(<void *>node.blob)
@@ -96,6 +79,18 @@ cdef size_t packed_memory_usage(int encoding, const void *pointer, size_t sample
     if 0 < measured < chain.nodes:
         total = <size_t>(<double>total / <double>measured * <double>chain.nodes)
     return ranvier_usable_size(<void *>chain) + total
+
+
+cdef ValueKind QUICKLIST
+QUICKLIST.name = b"quicklist"
+QUICKLIST.free_slice = quicklist_free_slice
+QUICKLIST.free_effort = quicklist_free_effort
+QUICKLIST.copy = quicklist_copy
+QUICKLIST.memory_usage = quicklist_memory_usage
+
+
+cdef const ValueKind *quicklist_kind() noexcept nogil:
+    return &QUICKLIST
 
 
 # --- encoding ----------------------------------------------------------------------------------------------------

@@ -49,8 +49,9 @@ cdef class Settings:
         """Commands that take at least this long go to hooks.slow; negative: none do."""
         self.core.slow_nanoseconds = slower_than_microseconds * 1000 if slower_than_microseconds >= 0 else -1
 
-    def set_list_pack_size(self, size: int) -> None:
-        self.core.list_pack_size = size
+    def set_encodings(self, sizes: dict[str, int]) -> None:
+        """Sizes up to which values keep their small encodings: all fields of core.pxd's Encodings, by name."""
+        self.core.encodings = sizes
 
     def set_lazy_freeing(self, expire: bool, delete: bool, server_delete: bool) -> None:
         self.core.lazy_expire = expire

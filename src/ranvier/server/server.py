@@ -216,7 +216,19 @@ class Server:
             configuration.maxmemory_policy.endswith("lfu"), configuration.lfu_log_factor,
             configuration.lfu_decay_time_minutes,
         )
-        self.engine.settings.set_list_pack_size(configuration.list_max_listpack_size)
+        self.engine.settings.set_encodings({
+            "list_pack_size": configuration.list_max_listpack_size,
+            "hash_entries": configuration.hash_max_listpack_entries,
+            "hash_value_bytes": configuration.hash_max_listpack_value_bytes,
+            "intset_entries": configuration.set_max_intset_entries,
+            "set_entries": configuration.set_max_listpack_entries,
+            "set_value_bytes": configuration.set_max_listpack_value_bytes,
+            "sorted_set_entries": configuration.zset_max_listpack_entries,
+            "sorted_set_value_bytes": configuration.zset_max_listpack_value_bytes,
+            "stream_node_bytes": configuration.stream_node_max_bytes,
+            "stream_node_entries": configuration.stream_node_max_entries,
+            "hyperloglog_sparse_bytes": configuration.hll_sparse_max_bytes,
+        })
         self.engine.settings.set_lazy_freeing(
             configuration.lazyfree_lazy_expire, configuration.lazyfree_lazy_user_del,
             configuration.lazyfree_lazy_server_del,
