@@ -22,6 +22,7 @@ from ranvier.process import (
     open_log,
     remove_pid_file,
     tell_systemd,
+    warn_of_short_backlog,
     write_pid_file,
 )
 
@@ -89,11 +90,12 @@ def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
     from ranvier.server.server import Server  # late: --version and a bad configuration need no engine
 
     log_start(configuration, log, plain)
-    if not configuration.port and not configuration.unixsocket:
+    if not (configuration.port or configuration.admin_port or configuration.unixsocket):
         log.log(WARNING, "Configured to not listen anywhere, exiting.")
         return 1
     try:
         fit_open_files(configuration, log)
+        warn_of_short_backlog(configuration, log)
         server = Server(configuration, log=log)
         server.bind()
     except ConfigurationError as refusal:
@@ -138,7 +140,7 @@ def log_start(configuration: Configuration, log: ServerLog, plain: bool) -> None
 
 def readiness(configuration: Configuration) -> list[str]:
     """One line for each way in."""
-    ways = (("tcp", configuration.port), ("unix", configuration.unixsocket))
+    ways = (("tcp", configuration.port), ("unix", configuration.unixsocket), ("admin", configuration.admin_port))
     return [f"Ready to accept connections {name}" for name, given in ways if given]
 
 
