@@ -8,6 +8,7 @@ Invariant: a client is on `core.admins` exactly while `client.admin` is set, and
 """
 
 from libc.stdint cimport uintptr_t
+from libc.string cimport memmove
 
 
 cdef void admin_join(Client *client) noexcept nogil:
@@ -45,20 +46,24 @@ cdef void admin_events_first(PollEvent *events, int count) noexcept nogil:
             front += 1
 
 
-cdef int admin_events_again(Core *core, PollEvent *events, int next, int count) noexcept nogil:
-    cdef int i
+cdef void admin_events_again(Core *core, PollEvent *events, int capacity, int *next, int *count) noexcept nogil:
+    cdef int i, missing = <int>core.admin_count - next[0]
     cdef Client *client = core.admins
     # Those left over go: one client is read once a turn, and the poll reports again what is still there.
-    for i in range(next, count):
+    for i in range(next[0], count[0]):
         if is_admins(&events[i]):
             events[i].token = 0
-    while client != NULL and next > 0:       # the events that have been served leave room in front
-        next -= 1
-        events[next].token = <uintptr_t>client
-        events[next].readable = True
-        events[next].writable = events[next].hangup = False
+    # The events that have been served leave room in front; who finds none has its turn with the next poll.
+    if 0 < missing <= capacity - count[0]:
+        memmove(&events[next[0] + missing], &events[next[0]], (count[0] - next[0]) * sizeof(PollEvent))
+        next[0] += missing
+        count[0] += missing
+    while client != NULL and next[0] > 0:
+        next[0] -= 1
+        events[next[0]].token = <uintptr_t>client
+        events[next[0]].readable = True
+        events[next[0]].writable = events[next[0]].hangup = False
         client = client.next_admin
-    return next
 
 
 cdef Client *admin_writes_first(Client *pending) noexcept nogil:

@@ -334,7 +334,7 @@ cdef class Engine:
                 if poll:
                     admin_events_first(self.events, self.event_count)
                 else:
-                    self.event_next = admin_events_again(&self.core, self.events, self.event_next, self.event_count)
+                    admin_events_again(&self.core, self.events, EVENTS, &self.event_next, &self.event_count)
             while self.event_next < self.event_count:
                 if self.shared_bytes - used < self.core.limits.read_minimum_bytes:
                     break
