@@ -87,12 +87,10 @@ def start(words: Sequence[str]) -> int:
 
 def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
     """Run the server until it is asked to end; the exit status. `plain`: nothing was configured at all."""
-    from ranvier.server.server import Server  # late: --version and a bad configuration need no engine
+    from ranvier.server.accept import NOTHING_TO_LISTEN_ON  # late: --version and a bad configuration need no engine
+    from ranvier.server.server import Server
 
     log_start(configuration, log, plain)
-    if not (configuration.port or configuration.admin_port or configuration.unixsocket):
-        log.log(WARNING, "Configured to not listen anywhere, exiting.")
-        return 1
     try:
         fit_open_files(configuration, log)
         warn_of_short_backlog(configuration, log)
@@ -103,7 +101,8 @@ def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
         return 1
     except ListenError as error:
         log.log(WARNING, error.reason)
-        log.log(WARNING, refusal_to_listen(error))
+        if error.reason != NOTHING_TO_LISTEN_ON:
+            log.log(WARNING, refusal_to_listen(error))
         return 1
     pid_file = write_pid_file(configuration, log)
     log.log(NOTICE, "Server initialized")

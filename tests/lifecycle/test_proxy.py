@@ -168,7 +168,9 @@ def test_a1_15_a_password_is_asked_for_as_everywhere() -> None:
 
 
 def test_a1_15_kill_and_list_know_the_announced_address() -> None:
-    with memory_server(protected_mode="no") as server, memory_client(server) as other, proxied(server) as (peer, client):
+    with (
+        memory_server(protected_mode="no") as server, memory_client(server) as other, proxied(server) as (peer, client)
+    ):
         assert b"addr=" + REAL.encode() in other.talk(b"CLIENT LIST\r\n")
         peer.send(STRANGER)
         turn(server)
@@ -269,7 +271,8 @@ def test_a1_15_only_listed_peers_speak_it(start_server: StartServer) -> None:
         with from_proxy(server) as bad:
             bad.sendall(b"PING\r\n")
             assert bad.recv(100) == b""
-        eventually(lambda: "without a valid PROXY header (it does not begin with one)" in server.log(), "the log says so")
+        reason = "without a valid PROXY header (it does not begin with one)"
+        eventually(lambda: reason in server.log(), "the log says so")
         stats = server.info("stats")
         assert stats["rejected_connections"] == "1"
         assert asking.call("CONFIG", "SET", "proxy-protocol-from", "").raw == b"+OK\r\n"

@@ -84,7 +84,8 @@ BAD = [
     b"PROXY TCP6 1.1.1.1 1.1.1.1 1 1\r\n",
     b"PROXY TCP6 fe80::1%eth0 ::1 1 1\r\n",
     b"PROXY TCP4 1.1.1.1 1.1.1.x 1 1\r\n",
-    *(b"PROXY TCP4 1.1.1.1 1.1.1.1 %s 1\r\n" % port for port in (b"65536", b"01", b"+1", b"-1", b"1_0", b"", b"123456")),
+    *(b"PROXY TCP4 1.1.1.1 1.1.1.1 %s 1\r\n" % port
+      for port in (b"65536", b"01", b"+1", b"-1", b"1_0", b"", b"123456")),
     b"PROXY TCP4 1.1.1.1 1.1.1.1 1 65536\r\n",
     b"PROXY UNKNOWN".ljust(TEXT_BYTES, b"x"),
     BINARY_SIGNATURE + b"\x11\x11\x00\x0c" + bytes(12),     # version 1 in binary
@@ -133,7 +134,7 @@ def test_a1_15_a_decision_stands_whatever_follows(data: bytes) -> None:
     assert answers == [None] * (len(answers) - len(decided)) + decided
     if decided and isinstance(decided[0], Header):
         assert decided[0].length == len(answers) - len(decided) + 1
-        assert decided[0].source is None or decided[0].source.isascii() and " " not in decided[0].source
+        assert decided[0].source is None or (decided[0].source.isascii() and " " not in decided[0].source)
 
 
 @given(st.sampled_from(["PROXY", "binary"]), st.integers(0, 2**16))

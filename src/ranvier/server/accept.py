@@ -43,6 +43,7 @@ DENIED = (
     b"machine may connect. Four ways out: 1) from this machine, CONFIG SET protected-mode no; 2) protected-mode no in "
     b"the configuration file; 3) the start option --protected-mode no; 4) set a password for the default user.\r\n"
 )
+NOTHING_TO_LISTEN_ON = "Configured to not listen anywhere, exiting."
 KEEPALIVE_PROBES = 3
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 IPPROTO_MPTCP = getattr(socket, "IPPROTO_MPTCP", 262)
@@ -261,7 +262,7 @@ def refuse_proxy(server: Server, client: ClientHandle, reason: str) -> None:
 
 
 def listen_tcp(server: Server, bind: tuple[str, ...], port: int, admin: bool = False) -> list[Listener]:
-    """Listen on `port` of every address; one with `-` in front may be missing. Raises ListenError."""
+    """Listen on `port` of every address; those with `-` in front may all be missing. Raises ListenError."""
     listeners: list[Listener] = []
     try:
         for word in bind:
@@ -274,8 +275,6 @@ def listen_tcp(server: Server, bind: tuple[str, ...], port: int, admin: bool = F
         for listener in listeners:
             listener.close()
         raise
-    if not listeners:
-        raise ListenError(port, "None of the addresses to bind to is available.")
     return listeners
 
 

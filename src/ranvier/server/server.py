@@ -23,7 +23,14 @@ from ranvier.modes.pause import Pause
 from ranvier.observe.info import render
 from ranvier.observe.log import WARNING, ServerLog
 from ranvier.observe.slowlog import Slowlog
-from ranvier.server.accept import Listener, SpareDescriptors, listen_tcp, listen_unix, networks_of
+from ranvier.server.accept import (
+    NOTHING_TO_LISTEN_ON,
+    Listener,
+    SpareDescriptors,
+    listen_tcp,
+    listen_unix,
+    networks_of,
+)
 from ranvier.server.before_sleep import before_sleep
 from ranvier.server.cron import Cron
 from ranvier.server.figures import Figures
@@ -91,7 +98,7 @@ class Server:
         configuration = self.configuration
         self._any_port = any_port
         if not (configuration.port or configuration.admin_port or configuration.unixsocket or any_port):
-            raise ListenError(0, "Configured to not listen anywhere, exiting.")
+            raise ListenError(0, NOTHING_TO_LISTEN_ON)
         if configuration.port or any_port:
             self.listeners += listen_tcp(self, configuration.bind, configuration.port)
         if configuration.unixsocket:
@@ -100,6 +107,8 @@ class Server:
             ))
         if configuration.admin_port:
             self.listeners += listen_tcp(self, configuration.bind, configuration.admin_port, admin=True)
+        if not self.listeners:
+            raise ListenError(0, NOTHING_TO_LISTEN_ON)
         self.keep_spare_descriptors()
 
     @property
@@ -272,6 +281,8 @@ class Server:
                 self.listeners += listen_tcp(self, configuration.bind, port)
             if configuration.admin_port:
                 self.listeners += listen_tcp(self, configuration.bind, configuration.admin_port, admin=True)
+            if (port or configuration.admin_port) and not any(listener.port for listener in self.listeners):
+                raise ListenError(port, "None of the addresses to bind to is available.")
         except ListenError as error:
             self._close_tcp_listeners()
             for host, port, admin in addresses:
