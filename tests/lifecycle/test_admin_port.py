@@ -1,5 +1,6 @@
 """The admin port: beside maxclients, with descriptors of its own, and first in every turn."""
 
+import contextlib
 import resource
 import socket
 from collections.abc import Iterator
@@ -186,6 +187,29 @@ def test_admin_clients_are_executed_first_while_others_wait_for_the_shared_buffe
             assert [received(admin) for admin in admins] == [(b"+PONG\r\n" * number, "open")] * 2
         turn(server, 60)
         assert server.engine.statistics()["commands"] == 10 * (len(pipeline) // len(INCREMENT)) + 2 * 10
+
+
+def test_admin_clients_that_send_without_end_leave_the_others_their_turns() -> None:
+    pipeline = INCREMENT * (limits.READ_BUFFER_BYTES // len(INCREMENT))
+    with memory_server() as server, ExitStack() as stack:
+        admins = [stack.enter_context(admin_client(server)) for _ in range(3)]
+        others = [stack.enter_context(socket_client(server)) for _ in range(3)]
+
+        def flood() -> None:
+            for admin in admins:
+                received(admin)
+                with contextlib.suppress(BlockingIOError):
+                    admin.send(pipeline)
+
+        for _ in range(10):
+            flood()
+            turn(server)
+        for peer in others:
+            peer.send(b"PING\r\n")
+        for _ in range(2 * (len(admins) + 2)):
+            flood()
+            turn(server)
+        assert [received(peer)[0] for peer in others] == [b"+PONG\r\n"] * 3
 
 
 def test_admin_clients_are_written_first() -> None:

@@ -1,7 +1,8 @@
 """Clients of the admin port: in each turn they are read, executed and written before the others.
 
 Strategy: order, not threads. What a poll found is reordered, and so are the pending writes; while events of an earlier
-poll are left over (the shared buffer was full), the admin clients are looked at again before those, without a poll.
+poll are left over (the shared buffer was full), the admin clients are looked at again before those, without a poll;
+but not after a turn that read nothing but theirs, so that what they send leaves the others half of the turns.
 None of this is called while `core.admins` is empty.
 
 Invariant: a client is on `core.admins` exactly while `client.admin` is set, and has a socket.
@@ -35,7 +36,7 @@ cdef inline bint is_admins(const PollEvent *event) noexcept nogil:
     return event.token != 0 and event.token & 1 == 0 and (<Client *>event.token).admin
 
 
-cdef void admin_events_first(PollEvent *events, int count) noexcept nogil:
+cdef int admin_events_first(PollEvent *events, int count) noexcept nogil:
     cdef int i, front = 0
     cdef PollEvent moved
     for i in range(count):
@@ -44,10 +45,11 @@ cdef void admin_events_first(PollEvent *events, int count) noexcept nogil:
             events[front] = events[i]
             events[i] = moved
             front += 1
+    return front
 
 
-cdef void admin_events_again(Core *core, PollEvent *events, int capacity, int *next, int *count) noexcept nogil:
-    cdef int i, missing = <int>core.admin_count - next[0]
+cdef int admin_events_again(Core *core, PollEvent *events, int capacity, int *next, int *count) noexcept nogil:
+    cdef int i, end, missing = <int>core.admin_count - next[0]
     cdef Client *client = core.admins
     # Those left over go: one client is read once a turn, and the poll reports again what is still there.
     for i in range(next[0], count[0]):
@@ -58,12 +60,14 @@ cdef void admin_events_again(Core *core, PollEvent *events, int capacity, int *n
         memmove(&events[next[0] + missing], &events[next[0]], (count[0] - next[0]) * sizeof(PollEvent))
         next[0] += missing
         count[0] += missing
+    end = next[0]
     while client != NULL and next[0] > 0:
         next[0] -= 1
         events[next[0]].token = <uintptr_t>client
         events[next[0]].readable = True
         events[next[0]].writable = events[next[0]].hangup = False
         client = client.next_admin
+    return end
 
 
 cdef Client *admin_writes_first(Client *pending) noexcept nogil:

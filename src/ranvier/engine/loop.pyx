@@ -92,6 +92,7 @@ cdef class Engine:
     cdef PollEvent *events
     cdef int event_count
     cdef int event_next
+    cdef int admin_end               # events[:admin_end] are admin clients'
     cdef char *shared
     cdef size_t shared_bytes
     cdef Received *received
@@ -330,11 +331,13 @@ cdef class Engine:
                 if self.event_count < 0:
                     failed = errno
                     self.event_count = 0
+                self.admin_end = 0
             if self.core.admins != NULL:
                 if poll:
-                    admin_events_first(self.events, self.event_count)
-                else:
-                    admin_events_again(&self.core, self.events, EVENTS, &self.event_next, &self.event_count)
+                    self.admin_end = admin_events_first(self.events, self.event_count)
+                elif self.event_next > self.admin_end:
+                    self.admin_end = admin_events_again(&self.core, self.events, EVENTS, &self.event_next,
+                                                        &self.event_count)
             while self.event_next < self.event_count:
                 if self.shared_bytes - used < self.core.limits.read_minimum_bytes:
                     break
