@@ -253,7 +253,12 @@ def test_a1_15_any_bytes_in_any_pieces_end_alike(pieces: list[bytes], size: int)
 @contextmanager
 def from_proxy(server: ServerProcess) -> Iterator[socket.socket]:
     """A connection whose source address is the proxy's."""
-    with socket.create_connection(("127.0.0.1", server.port), 20, (PROXY_ADDRESS, 0)) as connection:
+    with socket.socket() as connection:
+        # Or the port stays taken for servers that bind every address, for as long as the kernel remembers the socket.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        connection.settimeout(20)
+        connection.bind((PROXY_ADDRESS, 0))
+        connection.connect(("127.0.0.1", server.port))
         yield connection
 
 
