@@ -22,6 +22,7 @@ from ranvier.process import (
     open_log,
     remove_pid_file,
     tell_systemd,
+    warn_of_short_backlog,
     write_pid_file,
 )
 
@@ -86,14 +87,13 @@ def start(words: Sequence[str]) -> int:
 
 def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
     """Run the server until it is asked to end; the exit status. `plain`: nothing was configured at all."""
-    from ranvier.server.server import Server  # late: --version and a bad configuration need no engine
+    from ranvier.server.accept import NOTHING_TO_LISTEN_ON  # late: --version and a bad configuration need no engine
+    from ranvier.server.server import Server
 
     log_start(configuration, log, plain)
-    if not configuration.port and not configuration.unixsocket:
-        log.log(WARNING, "Configured to not listen anywhere, exiting.")
-        return 1
     try:
         fit_open_files(configuration, log)
+        warn_of_short_backlog(configuration, log)
         server = Server(configuration, log=log)
         server.bind()
     except ConfigurationError as refusal:
@@ -101,7 +101,8 @@ def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
         return 1
     except ListenError as error:
         log.log(WARNING, error.reason)
-        log.log(WARNING, refusal_to_listen(error))
+        if error.reason != NOTHING_TO_LISTEN_ON:
+            log.log(WARNING, refusal_to_listen(error))
         return 1
     pid_file = write_pid_file(configuration, log)
     log.log(NOTICE, "Server initialized")
@@ -138,7 +139,7 @@ def log_start(configuration: Configuration, log: ServerLog, plain: bool) -> None
 
 def readiness(configuration: Configuration) -> list[str]:
     """One line for each way in."""
-    ways = (("tcp", configuration.port), ("unix", configuration.unixsocket))
+    ways = (("tcp", configuration.port), ("unix", configuration.unixsocket), ("admin", configuration.admin_port))
     return [f"Ready to accept connections {name}" for name, given in ways if given]
 
 

@@ -40,6 +40,14 @@ ACCEPTS_PER_TURN = 10  # max-new-connections-per-cycle
 ACCEPT_BACKOFF_MILLISECONDS = 100  # after EMFILE and its like; doubles up to the maximum
 ACCEPT_BACKOFF_MAXIMUM_MILLISECONDS = 5000
 RESERVED_DESCRIPTORS = 32  # left for files and listeners when maxclients is fitted to RLIMIT_NOFILE
+# Connections by the admin port at once, beside maxclients: a person, a monitor, an orchestrator, each twice over.
+ADMIN_CLIENTS = 16
+ADMIN_SPARE_DESCRIPTORS = 4  # held open for the admin port alone: given up one by one when accept finds no other
+# A PROXY header: version 1 takes 107, version 2 has to be sent whole, with extensions (a TLS certificate's names) that
+# senders keep within one packet.
+PROXY_HEADER_BYTES = 4096
+PROXY_HEADER_MILLISECONDS = 5000  # the specification asks for 3 seconds at least, to survive a lost packet
+PROXY_NETWORKS = 64  # in proxy-protocol-from
 
 # Work per turn -------------------------------------------------------------------------------------------------------
 EVENTS_PER_POLL = 1024

@@ -18,11 +18,11 @@ from typing import Protocol
 
 from ranvier.config.options import Configuration
 from ranvier.errors import ConfigurationError
-from ranvier.limits import RESERVED_DESCRIPTORS
 from ranvier.observe.log import NOTICE, WARNING, ServerLog
 
 DEFAULT_PID_FILE = "/var/run/ranvier.pid"  # what a background server writes if the configuration names none
 PID_FILE_MODE = 0o644
+SOMAXCONN = "/proc/sys/net/core/somaxconn"
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -66,7 +66,8 @@ def fit_open_files(configuration: Configuration, log: ServerLog) -> None:
     Raises ConfigurationError if not even one client would be allowed.
     """
     asked = configuration.maxclients
-    wanted = asked + RESERVED_DESCRIPTORS
+    kept_back = configuration.reserved_descriptors
+    wanted = asked + kept_back
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
@@ -75,18 +76,33 @@ def fit_open_files(configuration: Configuration, log: ServerLog) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
     except (OSError, ValueError):  # a system whose real limit lies below the one that it names
         reachable = soft
-    if reachable <= RESERVED_DESCRIPTORS:
+    if reachable <= kept_back:
         raise ConfigurationError(
-            f"This process may open {reachable} files (ulimit -n), and {RESERVED_DESCRIPTORS} are kept back: "
+            f"This process may open {reachable} files (ulimit -n), and {kept_back} are kept back: "
             "that leaves no client"
         )
     if reachable < wanted:
-        fitting = reachable - RESERVED_DESCRIPTORS
+        fitting = reachable - kept_back
         configuration.set([("maxclients", str(fitting))])
         log.log(
             WARNING,
             f"maxclients has been reduced from {asked} to {fitting}: this process may open {reachable} files "
-            f"(ulimit -n), {RESERVED_DESCRIPTORS} of which are kept back",
+            f"(ulimit -n), {kept_back} of which are kept back",
+        )
+
+
+def warn_of_short_backlog(configuration: Configuration, log: ServerLog, path: str = SOMAXCONN) -> None:
+    """Say so when the system allows less than `tcp-backlog`; `path` holds its limit, on systems that have it there."""
+    try:
+        with open(path, encoding="ascii") as file:
+            allowed = int(file.read())
+    except (OSError, ValueError):
+        return
+    if 0 < allowed < configuration.tcp_backlog:
+        log.log(
+            WARNING,
+            f"WARNING: The TCP backlog setting of {configuration.tcp_backlog} cannot be enforced because {path} is set "
+            f"to the lower value of {allowed}.",
         )
 
 

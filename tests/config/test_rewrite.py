@@ -99,6 +99,18 @@ def test_a_file_without_a_last_line_end_and_one_with_carriage_returns() -> None:
     assert rewrite_text("hz 10\r\ntimeout 1\r\n", configuration) == "hz 20\r\ntimeout 1\r\n"
 
 
+def test_our_own_options_are_written_and_read_again() -> None:
+    """Apart from the rest, because no other server reads them."""
+    given = {"admin-port": "7000", "proxy-protocol-from": "10.0.0.0/8 ::1"}
+    assert set(given) <= {option.name for option in OPTIONS if option.own}
+    configuration = Configuration()
+    configuration.set(list(given.items()))
+    text = rewrite_text("", configuration)
+    assert text == f"{MARKER}\nadmin-port 7000\nproxy-protocol-from 10.0.0.0/8 ::1\n"
+    assert values(from_text(text)) == values(configuration)
+    assert from_text('proxy-protocol-from ""').proxy_protocol_from == ()
+
+
 def test_a_line_that_no_server_would_take_is_replaced() -> None:
     configuration = from_text("hz 20")
     assert rewrite_text("hz nonsense\nhz\n", configuration) == "hz 20\n"

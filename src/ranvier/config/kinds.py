@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ranvier.config.words import encode, quote
+from ranvier.limits import PROXY_NETWORKS
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
@@ -337,6 +338,31 @@ class Addresses:
         if len(words) > BIND_ADDRESSES_MAX:
             raise BadValue("Too many bind addresses specified.")
         return () if list(words) == [""] else tuple(words)
+
+    def show(self, value: Value) -> str:
+        return " ".join(strings(value))
+
+    def directive(self, value: Value) -> str:
+        return self.show(value) or '""'
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """A list of IP networks in CIDR notation, or single addresses; one empty word is an empty list."""
+
+    many: bool = True
+
+    def parse(self, words: Sequence[str], current: Value) -> Value:
+        if list(words) == [""]:
+            return ()
+        if len(words) > PROXY_NETWORKS:
+            raise BadValue(f"at most {PROXY_NETWORKS} networks are allowed")
+        for word in words:
+            try:
+                ipaddress.ip_network(word)
+            except ValueError as error:
+                raise BadValue(f"not a network in CIDR notation: {error}") from None
+        return tuple(words)
 
     def show(self, value: Value) -> str:
         return " ".join(strings(value))

@@ -15,7 +15,7 @@ class Option:
     GET shows it by its exact name only. `used`: Ranvier acts upon it. `apply`: the hook of `ApplyTarget` that is
     called after a change. `refusal`: what a peer is told when that hook refuses, instead of the hook's own reason.
     `obeyed`: the text of a value that Ranvier obeys although the option is not used yet (`appendonly no`).
-    `aliases`: other names, of equal standing.
+    `aliases`: other names, of equal standing. `own`: Ranvier's alone, unknown to the servers it is compared with.
     """
 
     name: str
@@ -29,3 +29,4 @@ class Option:
     refusal: str | None = None
     obeyed: str | None = None
     aliases: tuple[str, ...] = ()
+    own: bool = False

@@ -1,4 +1,4 @@
-"""The one table of options: everything that Redis 7.0 and Valkey 9.1 know in a configuration file.
+"""The one table of options: everything that Redis 7.0 and Valkey 9.1 know in a configuration file, and our own.
 
 Sorted by name; one record says all about an option (see `Option`). Defaults and ranges were taken from live
 servers, and tests/config hold them against a live Valkey, so a difference is either listed there with its reason or
@@ -29,6 +29,7 @@ from ranvier.config.kinds import (
     FileName,
     Integer,
     Memory,
+    Networks,
     Octal,
     OomScores,
     OutputLimit,
@@ -99,6 +100,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("active-expire-effort", Integer(1, 10), 1),
     Option("activedefrag", YES_NO, False, obeyed="no"),
     Option("activerehashing", YES_NO, True),
+    Option(
+        "admin-port",
+        Integer(0, PORT_MAX),
+        0,
+        used=True,
+        own=True,
+        apply="apply_listeners",
+        refusal="Unable to listen on this port. Check server logs.",
+    ),
     Option("always-show-logo", YES_NO, False, mutable=False, used=True),
     Option("aof-disable-auto-gc", YES_NO, False, hidden=True),
     Option("aof-load-truncated", YES_NO, True),
@@ -258,7 +268,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("min-replicas-to-write", Integer(0, INT_MAX), 0, aliases=("min-slaves-to-write",)),
     Option("min-string-size-avoid-copy-reply", Integer(0, INT_MAX), 16384, hidden=True),
     Option("min-string-size-avoid-copy-reply-threaded", Integer(0, INT_MAX), 65536, hidden=True),
-    Option("mptcp", YES_NO, False, mutable=False),
+    Option("mptcp", YES_NO, False, mutable=False, used=True),
     Option("no-appendfsync-on-rewrite", YES_NO, False),
     Option("notify-keyspace-events", EventClasses(), "", used=True, apply="apply_notifications"),
     Option("oom-score-adj", Enumeration("no", "yes", "relative", "absolute"), "no"),
@@ -279,6 +289,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("propagation-error-behavior", Enumeration("ignore", "panic", "panic-on-replicas"), "ignore"),
     Option("protected-mode", YES_NO, True, used=True, apply="apply_client_limits"),
     Option("proto-max-bulk-len", Memory(1048576, LONG_MAX), 536870912, used=True, apply="apply_client_limits"),
+    Option("proxy-protocol-from", Networks(), (), used=True, own=True, apply="apply_client_limits"),
     Option("rdb-del-sync-files", YES_NO, False),
     Option("rdb-key-save-delay", Integer(INT_MIN, INT_MAX), 0, hidden=True),
     Option("rdb-save-incremental-fsync", YES_NO, True),
@@ -321,7 +332,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("shutdown-on-sigterm", SHUTDOWN_FLAGS, ()),
     Option("shutdown-timeout", Integer(0, INT_MAX), 10, used=True),
     Option("slot-migration-max-failover-repl-bytes", Memory(-1, LONG_MAX), 0),
-    Option("socket-mark-id", Integer(0, UINT_MAX), 0, mutable=False),
+    Option("socket-mark-id", Integer(0, UINT_MAX), 0, mutable=False, used=True),
     Option("stop-writes-on-bgsave-error", YES_NO, True),
     Option("stream-node-max-bytes", Memory(0, LONG_MAX), 4096, used=True, apply="apply_keyspace"),
     Option("stream-node-max-entries", Integer(0, LONG_MAX), 100, used=True, apply="apply_keyspace"),
@@ -356,7 +367,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("tls-session-caching", YES_NO, True),
     Option("tracking-table-max-keys", Integer(0, LONG_MAX), 1000000),
     Option("unixsocket", PATH, "", mutable=False, used=True),
-    Option("unixsocketgroup", TEXT, "", mutable=False),
+    Option("unixsocketgroup", TEXT, "", mutable=False, used=True),
     Option("unixsocketperm", OCTAL, 0, mutable=False, used=True),
     Option("use-exit-on-panic", YES_NO, False, hidden=True),
     Option("watchdog-period", Integer(0, INT_MAX), 0, hidden=True),

@@ -18,6 +18,7 @@ from ranvier.config.rewrite import rewrite_file
 from ranvier.config.words import encode
 from ranvier.errors import CommandError, ConfigurationError
 from ranvier.keyspace.glob import compile_glob
+from ranvier.limits import ADMIN_CLIENTS, ADMIN_SPARE_DESCRIPTORS, RESERVED_DESCRIPTORS
 
 # Directives that are kept as they stand: name -> fewest words after it.
 DIRECTIVES = {"user": 1, "rename-command": 2, "loadmodule": 1}
@@ -36,7 +37,7 @@ class ApplyTarget(Protocol):
     """
 
     def apply_client_limits(self) -> None:
-        """Time-outs, buffer limits, accept batch, protected mode."""
+        """Time-outs, buffer limits, accept batch, protected mode, trusted proxies."""
 
     def apply_directory(self) -> None:
         """`dir`, where files without a directory of their own are kept."""
@@ -48,7 +49,7 @@ class ApplyTarget(Protocol):
         """Encodings, eviction policy and its bookkeeping, lazy freeing."""
 
     def apply_listeners(self) -> None:
-        """`bind` and `port`: listen at the new addresses, or raise."""
+        """`bind`, `port` and `admin-port`: listen at the new addresses, or raise."""
 
     def apply_log(self) -> None:
         """`loglevel`."""
@@ -97,6 +98,7 @@ class Provenance:
 class Configuration:
     """The option values of one server. Attribute names are option names with their unit at the end."""
 
+    admin_port = Attribute[int]("admin-port")
     always_show_logo = Attribute[bool]("always-show-logo")
     availability_zone = Attribute[str]("availability-zone")
     bind = Attribute[tuple[str, ...]]("bind")
@@ -123,11 +125,13 @@ class Configuration:
     maxclients = Attribute[int]("maxclients")
     maxmemory_bytes = Attribute[int]("maxmemory")
     maxmemory_policy = Attribute[str]("maxmemory-policy")
+    mptcp = Attribute[bool]("mptcp")
     notify_keyspace_events = Attribute[str]("notify-keyspace-events")
     pidfile = Attribute[str]("pidfile")
     port = Attribute[int]("port")
     protected_mode = Attribute[bool]("protected-mode")
     proto_max_bulk_len_bytes = Attribute[int]("proto-max-bulk-len")
+    proxy_protocol_from = Attribute[tuple[str, ...]]("proxy-protocol-from")
     requirepass = Attribute[str]("requirepass")
     save = Attribute[tuple[SavePoint, ...]]("save")
     set_max_intset_entries = Attribute[int]("set-max-intset-entries")
@@ -137,6 +141,7 @@ class Configuration:
     shutdown_timeout_seconds = Attribute[int]("shutdown-timeout")
     slowlog_log_slower_than_microseconds = Attribute[int]("commandlog-execution-slower-than")
     slowlog_max_len = Attribute[int]("commandlog-slow-execution-max-len")
+    socket_mark_id = Attribute[int]("socket-mark-id")
     stream_node_max_bytes = Attribute[int]("stream-node-max-bytes")
     stream_node_max_entries = Attribute[int]("stream-node-max-entries")
     supervised = Attribute[str]("supervised")
@@ -144,6 +149,7 @@ class Configuration:
     tcp_keepalive_seconds = Attribute[int]("tcp-keepalive")
     timeout_seconds = Attribute[int]("timeout")
     unixsocket = Attribute[str]("unixsocket")
+    unixsocketgroup = Attribute[str]("unixsocketgroup")
     unixsocketperm = Attribute[int]("unixsocketperm")
     zset_max_listpack_entries = Attribute[int]("zset-max-listpack-entries")
     zset_max_listpack_value_bytes = Attribute[int]("zset-max-listpack-value")
@@ -200,6 +206,11 @@ class Configuration:
                 if not option.hidden and name not in found and matches(name.encode()):
                     found[name] = (name, self._show(option))
         return list(found.values())
+
+    @property
+    def reserved_descriptors(self) -> int:
+        """What is kept back of RLIMIT_NOFILE: for files and listeners, and for the clients of the admin port."""
+        return RESERVED_DESCRIPTORS + (ADMIN_CLIENTS + ADMIN_SPARE_DESCRIPTORS if self.admin_port else 0)
 
     def load(self, name: str, words: Sequence[str]) -> None:
         """Take one directive of a configuration file or the command line; raises ConfigurationError(reason)."""

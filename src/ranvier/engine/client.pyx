@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 from posix.unistd cimport close
 
+from ranvier.engine.admin cimport admin_join, admin_leave
 from ranvier.engine.blocked cimport blocked_leave
 from ranvier.engine.core cimport (
     ADDRESS_BYTES,
@@ -29,6 +30,7 @@ from ranvier.engine.input cimport input_free, query_bytes, query_memory
 from ranvier.engine.output cimport output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
+    CLOSE_REFUSED,
     CLOSE_SHUTDOWN,
     close_after_reply,
     close_reason_name,
@@ -95,6 +97,10 @@ cdef class ClientHandle:
     def address(self) -> str:
         """The peer: host:port, or the path of the Unix socket with `:0`."""
         return (<bytes>self.state.address).decode("utf-8", "surrogateescape")
+
+    @address.setter
+    def address(self, str address) -> None:
+        copy_address(self.state.address, address)
 
     @property
     def local_address(self) -> str:
@@ -202,6 +208,21 @@ cdef class ClientHandle:
         """Unsubscribe from everything, silently."""
         leave_pubsub(self.added())
 
+    @property
+    def admin(self) -> bool:
+        """It came by the admin port."""
+        return self.state.admin
+
+    def make_admin(self) -> None:
+        """Serve it before the others from now on (`engine/admin`)."""
+        admin_join(self.added())
+
+    def refuse(self, text: bytes) -> None:
+        """Send a last error line and close: a client that was shaken hands with is not let in."""
+        output_append(self.added(), text, len(text))
+        self.state.linger = True
+        close_after_reply(&self.state, CLOSE_REFUSED)
+
     def finish(self) -> None:
         """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
         close_after_reply(self.added(), CLOSE_SHUTDOWN)
@@ -285,6 +306,7 @@ cdef void teardown(Client *client):
     watch_leave(client)
     leave_pubsub(client)
     blocked_leave(client)
+    admin_leave(client)
     # 4. buffers
     input_free(client)
     output_free(client)

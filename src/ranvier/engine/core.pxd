@@ -137,7 +137,7 @@ cdef struct Block:
 # ---- clients --------------------------------------------------------------------------------------------------------
 
 cdef enum Phase:
-    PHASE_HANDSHAKE = 0              # accepted, nothing decided yet (protected mode, later TLS and PROXY)
+    PHASE_HANDSHAKE = 0              # accepted, nothing decided yet: its PROXY header is read (later: TLS)
     PHASE_READY = 1                  # requests are read and executed
     PHASE_BLOCKED = 2                # a command waits; bytes are read, nothing is parsed
     PHASE_CLOSING_AFTER_REPLY = 3    # nothing more is parsed; what is owed is written
@@ -183,6 +183,7 @@ cdef struct Client:
     bint waiting                 # on core.waiting
     bint closing_queued          # on core.closed
     int close_reason             # engine.phase.CloseReason
+    bint admin                   # engine.admin: on core.admins
     bint no_touch
     # modes
     void *transaction            # engine.transaction, NULL outside of MULTI
@@ -224,6 +225,7 @@ cdef struct Client:
     Client *next_pending_write
     Client *next_waiting
     Client *next_closed
+    Client *next_admin
 
 cdef struct Limits:
     size_t read_minimum_bytes
@@ -245,6 +247,8 @@ cdef struct Limits:
     size_t free_blocks
     size_t linger_bytes
     int64_t linger_ms
+    size_t handshake_bytes           # shown to the hook that reads a handshake
+    int64_t handshake_ms
     size_t expire_buckets            # looked at before the clock is read again
     int64_t expire_ns                # of a turn
     size_t output_hard_bytes[3]      # by ClientClass; 0: no limit
@@ -343,6 +347,8 @@ cdef struct Core:
     Client *waiting              # stalled clients that may go on, and unblocked ones
     void *blocking               # engine.blocked.Blocking
     bint keys_ready              # somebody waits for a key that is ready now
+    Client *admins               # came by the admin port
+    size_t admin_count
     Client *closed               # torn down, memory to be freed in the free step
     Block *free_blocks
     size_t free_block_count

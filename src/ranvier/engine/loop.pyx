@@ -23,6 +23,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.unistd cimport close as close_descriptor
 
+from ranvier.engine.admin cimport admin_events_again, admin_events_first
 from ranvier.engine.blocked cimport BlockedClients, blocked_clients, blocking_begin, blocking_end, next_deadline_ms
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport (
@@ -40,6 +41,7 @@ from ranvier.engine.core cimport (
     COMMAND_SKIP_SLOWLOG,
     PHASE_CLOSING,
     PHASE_CLOSING_AFTER_REPLY,
+    PHASE_HANDSHAKE,
     Client,
     Core,
     native_t,
@@ -90,6 +92,7 @@ cdef class Engine:
     cdef PollEvent *events
     cdef int event_count
     cdef int event_next
+    cdef int admin_end               # events[:admin_end] are admin clients'
     cdef char *shared
     cdef size_t shared_bytes
     cdef Received *received
@@ -328,6 +331,13 @@ cdef class Engine:
                 if self.event_count < 0:
                     failed = errno
                     self.event_count = 0
+                self.admin_end = 0
+            if self.core.admins != NULL:
+                if poll:
+                    self.admin_end = admin_events_first(self.events, self.event_count)
+                elif self.event_next > self.admin_end:
+                    self.admin_end = admin_events_again(&self.core, self.events, EVENTS, &self.event_next,
+                                                        &self.event_count)
             while self.event_next < self.event_count:
                 if self.shared_bytes - used < self.core.limits.read_minimum_bytes:
                     break
@@ -423,8 +433,11 @@ cdef class Engine:
 
     # ---- clients ----------------------------------------------------------------------------------------------------
 
-    def add_client(self, fd: int, handle: ClientHandle) -> None:
-        """Serve the connected, non-blocking socket `fd` from now on; it is the engine's to close. -1: no socket."""
+    def add_client(self, fd: int, handle: ClientHandle, handshake: bool = False) -> None:
+        """Serve the connected, non-blocking socket `fd` from now on; it is the engine's to close. -1: no socket.
+
+        `handshake`: `hooks.handshake` reads what comes first, and says where the requests begin.
+        """
         cdef Client *client = &handle.state
         if client.core != NULL:
             raise ValueError("the client has been added before")
@@ -433,6 +446,8 @@ cdef class Engine:
                 raise OSError(errno, os.strerror(errno))
             client.reading = True
         handle.attach(&self.core, fd)
+        if handshake:
+            client.phase = PHASE_HANDSHAKE
         client.id = self.next_client_id
         self.next_client_id += 1
         Py_INCREF(handle)        # until free_closed
@@ -476,6 +491,11 @@ cdef class Engine:
     @property
     def client_count(self) -> int:
         return self.core.client_count
+
+    @property
+    def admin_count(self) -> int:
+        """Clients that came by the admin port."""
+        return self.core.admin_count
 
     def check_clients(self, count: int) -> None:
         """Look at `count` clients, going on where the last call ended: idle, lingering too long, over a soft limit."""

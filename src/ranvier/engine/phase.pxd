@@ -18,6 +18,7 @@ cdef enum CloseReason:
     CLOSE_BUG = 11
     CLOSE_SHUTDOWN = 12
     CLOSE_ATTACK = 13
+    CLOSE_PROXY = 14                 # a bad, oversized or late PROXY header
 
 # Move a client to `phase`; an illegal move is a bug and ends the process in debug builds, else it is refused (0).
 cdef bint set_phase(Client *client, int phase) noexcept nogil
@@ -29,4 +30,4 @@ cdef const char *close_reason_name(int reason) noexcept nogil
 
 
 cdef inline bint may_execute(const Client *client) noexcept nogil:
-    return client.phase <= 1
+    return client.phase == 1         # PHASE_READY

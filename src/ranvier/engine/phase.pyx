@@ -1,6 +1,6 @@
 """The phase of a client.
 
-One value, one table, one function that may change it. HANDSHAKE and READY run requests; the other phases do not.
+One value, one table, one function that may change it. READY runs requests; the other phases do not.
 There is no way back from a closing phase: CLOSING_AFTER_REPLY -> [DRAINING] -> CLOSING -> CLOSED, any of the middle
 ones left out. Who asks for a close only marks and queues: the free step of the turn tears down and frees
 (`engine/client`), so that nobody up the call stack ever holds a client that is gone.
@@ -32,9 +32,10 @@ TRANSITIONS[<int>PHASE_CLOSED] = 0
 
 PHASE_NAMES = ("HANDSHAKE", "READY", "BLOCKED", "CLOSING_AFTER_REPLY", "CLOSING", "DRAINING", "CLOSED")
 
-cdef const char *REASONS[14]
+cdef const char *REASONS[15]
 REASONS[:] = [b"none", b"peer", b"read-error", b"write-error", b"quit", b"protocol-error", b"output-buffer-limit",
-              b"query-buffer-limit", b"killed", b"idle", b"refused", b"bug", b"shutdown", b"attack"]
+              b"query-buffer-limit", b"killed", b"idle", b"refused", b"bug", b"shutdown", b"attack",
+              b"proxy-protocol"]
 
 
 def transitions() -> dict[str, list[str]]:

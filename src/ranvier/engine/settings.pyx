@@ -25,6 +25,8 @@ cdef void load_limits(Limits *target) except *:
     target.free_blocks = limits.FREE_BLOCKS
     target.linger_bytes = limits.LINGER_BYTES
     target.linger_ms = limits.LINGER_MILLISECONDS
+    target.handshake_bytes = limits.PROXY_HEADER_BYTES
+    target.handshake_ms = limits.PROXY_HEADER_MILLISECONDS
     target.expire_buckets = limits.EXPIRE_BUCKETS_PER_SLICE
     target.expire_ns = <int64_t>limits.EXPIRE_MICROSECONDS_PER_TURN * 1000
 

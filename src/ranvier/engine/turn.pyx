@@ -6,6 +6,7 @@ in `process`. Output leaves in one way, `write_clients`, which also moves the cl
 
 from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
+from ranvier.engine.admin cimport admin_writes_first
 from ranvier.engine.blocked cimport blocked_leave
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport (
@@ -20,6 +21,8 @@ from ranvier.engine.core cimport (
     PHASE_CLOSING,
     PHASE_CLOSING_AFTER_REPLY,
     PHASE_DRAINING,
+    PHASE_HANDSHAKE,
+    PHASE_READY,
 )
 from ranvier.engine.database cimport Database, database_expire_slice
 from ranvier.engine.clocks cimport now_ns
@@ -41,6 +44,7 @@ from ranvier.engine.phase cimport (
     CLOSE_BUG,
     CLOSE_IDLE,
     CLOSE_PEER,
+    CLOSE_PROXY,
     CLOSE_QUERY_LIMIT,
     CLOSE_READ_ERROR,
     CLOSE_WRITE_ERROR,
@@ -85,22 +89,56 @@ cdef bint receive_event(Core *core, const PollEvent *event, char *shared, size_t
 
 cdef void serve(Core *core, Received *received) except *:
     cdef Client *client = received.client
-    if client.phase == PHASE_CLOSING or client.phase == PHASE_CLOSED:
+    if client.phase != PHASE_READY and not serves_input(core, received):
         return
     if received.kind == RECEIVED_ERROR:
         request_close(client, CLOSE_READ_ERROR)
     elif received.kind == RECEIVED_END:
         end_of_input(client)
-    elif client.phase == PHASE_DRAINING:
-        client.linger_bytes += received.count
-        if client.linger_bytes > core.limits.linger_bytes:
-            request_close(client, client.close_reason)
-    elif client.phase == PHASE_CLOSING_AFTER_REPLY:
-        pass                 # read and forgotten: nothing more is parsed
     elif received.kind == RECEIVED_SHARED:
         process(core, client, received.data, received.count, True)
     else:
         process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
+
+
+cdef bint serves_input(Core *core, Received *received) except -1:
+    """What came to a client that is not READY; true when it is to be taken as a READY client's."""
+    cdef Client *client = received.client
+    if client.phase == PHASE_CLOSING or client.phase == PHASE_CLOSED:
+        return False
+    if received.kind == RECEIVED_ERROR or received.kind == RECEIVED_END or client.phase == PHASE_BLOCKED:
+        return True
+    if client.phase == PHASE_DRAINING:
+        client.linger_bytes += received.count
+        if client.linger_bytes > core.limits.linger_bytes:
+            request_close(client, client.close_reason)
+    elif client.phase == PHASE_HANDSHAKE:
+        if received.kind == RECEIVED_SHARED:
+            shake_hands(core, client, received.data, received.count, True)
+        else:
+            shake_hands(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
+    return False                 # CLOSING_AFTER_REPLY: read and forgotten, nothing more is parsed
+
+
+cdef void shake_hands(Core *core, Client *client, char *data, size_t length, bint shared) except *:
+    """Show the hook what has come so far. It says how long the handshake was: 0 when incomplete, negative when bad."""
+    cdef size_t limit = core.limits.handshake_bytes
+    cdef Py_ssize_t taken
+    try:
+        taken = (<object>core.hooks).handshake(<ClientHandle>client.handle, data[:length if length < limit else limit])
+    except Exception as error:
+        (<object>core.hooks).bug(<ClientHandle>client.handle, error)
+        request_close(client, CLOSE_BUG)
+        return
+    if client.phase != PHASE_HANDSHAKE:
+        return                   # refused: its last line is on the way
+    if taken < 0 or (taken == 0 and length >= limit):
+        request_close(client, CLOSE_PROXY)
+    elif taken == 0:
+        keep_remainder(client, data, length, shared)
+    else:
+        set_phase(client, PHASE_READY)
+        process(core, client, data + taken, length - taken, shared)
 
 
 cdef void feed_client(Core *core, Client *client, const char *data, size_t length) except *:
@@ -204,6 +242,8 @@ cdef void write_clients(Core *core) noexcept nogil:
     cdef Client *following
     core.pending_writes = NULL
     core.pending_write_count = 0
+    if core.admins != NULL:
+        client = admin_writes_first(client)
     while client != NULL:
         following = client.next_pending_write
         client.pending_write = False
@@ -263,6 +303,10 @@ cdef void check_some_clients(Core *core, size_t count) except *:
         if client.phase == PHASE_DRAINING:
             if now >= client.linger_until_ms:
                 request_close(client, client.close_reason)
+        elif client.phase == PHASE_HANDSHAKE:
+            if now - client.created_ms >= core.limits.handshake_ms:
+                (<object>core.hooks).handshake_late(<ClientHandle>client.handle)
+                request_close(client, CLOSE_PROXY)
         elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
                 and client.client_class != CLASS_PUBSUB and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
             (<object>core.hooks).idle_client(<ClientHandle>client.handle)

@@ -15,10 +15,10 @@ _STATM: Final = Path("/proc/self/statm")
 
 
 def resident_bytes() -> int:
-    """Resident size: now where /proc tells, else the largest so far."""
+    """Resident size: now where /proc tells, else (without one, or without a free descriptor) the largest so far."""
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
-    except FileNotFoundError:
+    except OSError:
         largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return largest if sys.platform == "darwin" else largest * 1024
 

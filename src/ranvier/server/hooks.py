@@ -15,6 +15,7 @@ from ranvier.engine.client import ClientHandle
 from ranvier.limits import ERROR_CODES
 from ranvier.observe.log import VERBOSE, WARNING
 from ranvier.observe.redaction import redact
+from ranvier.server.accept import read_proxy_header, refuse_proxy
 
 if TYPE_CHECKING:
     from ranvier.server.server import Server
@@ -64,6 +65,14 @@ class EngineHooks:
             WARNING, f"Closing client that reached max query buffer length: {client_line(client)}"
         )
 
+    def handshake(self, client: ClientHandle, data: bytes) -> int:
+        """All that a client in the handshake phase has sent: how long the handshake was, 0: incomplete, -1: bad."""
+        return read_proxy_header(self._server, client, data)
+
+    def handshake_late(self, client: ClientHandle) -> None:
+        """A client's handshake did not end in time; it will be closed."""
+        refuse_proxy(self._server, client, "it did not come in time")
+
     def idle_client(self, client: ClientHandle) -> None:
         """A client has been idle longer than `timeout`; it will be closed."""
         self._server.log.log(VERBOSE, "Closing idle client")
@@ -99,6 +108,7 @@ class EngineHooks:
 
     def client_closed(self, client: ClientHandle) -> None:
         """A client is torn down and leaves the loop."""
+        self._server.keep_spare_descriptors()
         if client.close_reason == "output-buffer-limit":
             self._server.log.log(
                 WARNING, f"Client {client_line(client)} scheduled to be closed ASAP for overcoming of output buffer "

@@ -6,6 +6,7 @@ talk to it through `post` alone.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import resource
 import time
@@ -22,7 +23,14 @@ from ranvier.modes.pause import Pause
 from ranvier.observe.info import render
 from ranvier.observe.log import WARNING, ServerLog
 from ranvier.observe.slowlog import Slowlog
-from ranvier.server.accept import Listener, listen_tcp, listen_unix
+from ranvier.server.accept import (
+    NOTHING_TO_LISTEN_ON,
+    Listener,
+    SpareDescriptors,
+    listen_tcp,
+    listen_unix,
+    networks_of,
+)
 from ranvier.server.before_sleep import before_sleep
 from ranvier.server.cron import Cron
 from ranvier.server.figures import Figures
@@ -57,9 +65,12 @@ class Server:
         self.change_listeners: list[ChangeListener] = []
         self.propagation_listeners: list[PropagationListener] = []
         self.listeners: list[Listener] = []
+        self.spare_descriptors = SpareDescriptors()
+        self._proxies = networks_of(())
         self.pause = Pause(self.engine)
         self.figures = Figures(self)
         self._stopping = False
+        self._any_port = False
         self._add_commands()
         self._cron = Cron(self)
         for apply in (self.apply_client_limits, self.apply_keyspace, self.apply_notifications, self.apply_slowlog):
@@ -85,17 +96,25 @@ class Server:
     def bind(self, any_port: bool = False) -> None:
         """Open the listening sockets. Raises ListenError. `any_port`: a `port` of 0 is any free one, not none."""
         configuration = self.configuration
-        if not (configuration.port or configuration.unixsocket or any_port):
-            raise ListenError(0, "Configured to not listen anywhere, exiting.")
+        self._any_port = any_port
+        if not (configuration.port or configuration.admin_port or configuration.unixsocket or any_port):
+            raise ListenError(0, NOTHING_TO_LISTEN_ON)
         if configuration.port or any_port:
             self.listeners += listen_tcp(self, configuration.bind, configuration.port)
         if configuration.unixsocket:
-            self.listeners.append(listen_unix(self, configuration.unixsocket, configuration.unixsocketperm))
+            self.listeners.append(listen_unix(
+                self, configuration.unixsocket, configuration.unixsocketperm, configuration.unixsocketgroup
+            ))
+        if configuration.admin_port:
+            self.listeners += listen_tcp(self, configuration.bind, configuration.admin_port, admin=True)
+        if not self.listeners:
+            raise ListenError(0, NOTHING_TO_LISTEN_ON)
+        self.keep_spare_descriptors()
 
     @property
     def port(self) -> int:
         """The TCP port, 0 without one."""
-        return next((listener.port for listener in self.listeners if listener.port), 0)
+        return next((listener.port for listener in self.listeners if listener.port and not listener.admin), 0)
 
     def run(self) -> None:
         """Serve until a shutdown was asked for; then everything is closed. The calling thread owns the server."""
@@ -107,6 +126,7 @@ class Server:
                 listener.close()
             self.listeners.clear()
             self.engine.close()
+            self.spare_descriptors.fill(0)
 
     def post(self, action: Callable[[], None]) -> None:
         """Have the server's thread run `action`; any thread may call."""
@@ -149,6 +169,18 @@ class Server:
     def protects_itself(self) -> bool:
         """Protected mode is on and nothing but it protects the server."""
         return self.configuration.protected_mode and not self.configuration.requirepass
+
+    def trusts_proxy(self, host: str) -> bool:
+        """Whether a connection from this address begins with a PROXY header (`proxy-protocol-from`)."""
+        if not self._proxies:
+            return False
+        address = ipaddress.ip_address(host)
+        return any(address in network for network in self._proxies)
+
+    def keep_spare_descriptors(self) -> None:
+        """Hold descriptors for the admin port while it is open; a client that leaves fills them up again."""
+        wanted = limits.ADMIN_SPARE_DESCRIPTORS if any(listener.admin for listener in self.listeners) else 0
+        self.spare_descriptors.fill(wanted)
 
     def debug_allowed(self, client: ClientHandle) -> bool:
         """Whether enable-debug-command lets this client run DEBUG."""
@@ -193,6 +225,7 @@ class Server:
 
     def apply_client_limits(self) -> None:
         configuration = self.configuration
+        self._proxies = networks_of(configuration.proxy_protocol_from)
         self.engine.settings.set_query_limits(
             configuration.client_query_buffer_limit_bytes, configuration.proto_max_bulk_len_bytes
         )
@@ -239,27 +272,37 @@ class Server:
 
         The old sockets are closed first: they may hold the very port.
         """
-        before = [listener for listener in self.listeners if listener.port]
-        addresses = [listener.bound_to for listener in before]
-        for listener in before:
-            listener.close()
-            self.listeners.remove(listener)
+        addresses = [(*listener.bound_to, listener.admin) for listener in self.listeners if listener.port]
         configuration = self.configuration
+        port = configuration.port or (self.port if self._any_port else 0)
+        self._close_tcp_listeners()
         try:
-            if configuration.port:
-                self.listeners += listen_tcp(self, configuration.bind, configuration.port)
+            if port:
+                self.listeners += listen_tcp(self, configuration.bind, port)
+            if configuration.admin_port:
+                self.listeners += listen_tcp(self, configuration.bind, configuration.admin_port, admin=True)
+            if (port or configuration.admin_port) and not any(listener.port for listener in self.listeners):
+                raise ListenError(port, "None of the addresses to bind to is available.")
         except ListenError as error:
-            for host, port in addresses:
-                self.listeners += listen_tcp(self, (host,), port)
+            self._close_tcp_listeners()
+            for host, port, admin in addresses:
+                self.listeners += listen_tcp(self, (host,), port, admin)
             self.log.log(WARNING, error.reason)
             raise ConfigurationError(error.reason) from None
+        self.keep_spare_descriptors()
+
+    def _close_tcp_listeners(self) -> None:
+        for listener in [listener for listener in self.listeners if listener.port]:
+            listener.close()
+            self.listeners.remove(listener)
 
     def apply_log(self) -> None:
         self.log.set_level(self.configuration.loglevel)
 
     def apply_maxclients(self) -> None:
         """Raise the limit on open files to what `maxclients` needs; lower `maxclients` at the start if it cannot."""
-        wanted = self.configuration.maxclients + limits.RESERVED_DESCRIPTORS
+        kept_back = self.configuration.reserved_descriptors
+        wanted = self.configuration.maxclients + kept_back
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -267,7 +310,7 @@ class Server:
             if reachable < wanted:
                 raise ConfigurationError(
                     "The operating system is not able to handle the specified number of clients, try with "
-                    f"{reachable - limits.RESERVED_DESCRIPTORS}"
+                    f"{reachable - kept_back}"
                 )
 
     def apply_notifications(self) -> None:
