@@ -45,7 +45,8 @@ def client_line(client: ClientHandle) -> str:
     fields = (
         ("id", d["id"]), ("addr", client.address), ("laddr", client.local_address), ("fd", d["fd"]),
         ("name", text["name"]), ("age", d["age"]), ("idle", d["idle"]), ("flags", client_flags(client)),
-        ("capa", client_capabilities(client)), ("db", d["db"]), ("sub", d["sub"]), ("psub", d["psub"]), ("ssub", d["ssub"]), ("multi", d["multi"]),
+        ("capa", client_capabilities(client)), ("db", d["db"]),
+        ("sub", d["sub"]), ("psub", d["psub"]), ("ssub", d["ssub"]), ("multi", d["multi"]),
         ("watch", d["watch"]), ("qbuf", d["qbuf"]), ("qbuf-free", d["qbuf-free"]), ("argv-mem", d["argv-mem"]),
         ("multi-mem", d["multi-mem"]), ("rbs", d["rbs"]), ("rbp", d["rbs"]),
         ("obl", d["obl"]), ("oll", d["oll"]), ("omem", d["omem"]), ("tot-mem", d["tot-mem"]),

@@ -336,7 +336,7 @@ cdef class ClientHandle:
             "watch": c.watch_count,
             "watch-broken": c.watch_broken,
             "argv-mem": argument_bytes(c),
-            "multi-mem": c.kept_bytes,
+            "multi-mem": 0 if c.transaction == NULL else transaction_of(c).bytes,
         }
 
 

@@ -17,7 +17,7 @@ from libc.string cimport memcpy, strlen
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport CLOCK_REALTIME, clock_ns
 from ranvier.engine.core cimport (
-    COMMAND_SECRET, GATE_MONITOR, GATE_REPLICA, PHASE_CLOSING_AFTER_REPLY, Arg, Core,
+    COMMAND_SECRET, GATE_MONITOR, GATE_REPLICA, PHASE_CLOSING_AFTER_REPLY, REPLY_OFF, Arg, Core,
 )
 from ranvier.engine.memory cimport Blob, allocate, blob_data, blob_new, blob_release, release
 from ranvier.engine.number cimport print_integer
@@ -188,7 +188,8 @@ cdef void hand_out(Call *call, bint nested, const char *line, size_t size, Blob 
     """To everybody who watches; in `shared` when it is to be referenced."""
     cdef Monitor *each = <Monitor *>call.core.first_monitor
     while each != NULL:
-        if each.client.phase < PHASE_CLOSING_AFTER_REPLY:
+        # Lines are no pushes: they do not pass in REPLY OFF.
+        if each.client.phase < PHASE_CLOSING_AFTER_REPLY and each.client.reply_mode != REPLY_OFF:
             if nested and each.client == call.client:
                 push_later(each.client, line, size)
             elif shared != NULL:
