@@ -220,7 +220,8 @@ def test_a11_filters_see_the_modes(server: ServerProcess, valkey: ServerProcess)
                 "CLIENT SETNAME filtered", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH ON", "CLIENT CAPA redirect")])
             listed = []
             for words in ("CAPA r", "NOT-CAPA r", "FLAGS e", "FLAGS T", "FLAGS eT", "FLAGS eTO", "FLAGS N",
-                          "NOT-FLAGS e", "NOT-FLAGS O", "CAPA x", "FLAGS ?", "NOT-CAPA rr", "CAPA", "FLAGS I", "NOT-FLAGS eO"):
+                          "NOT-FLAGS e", "NOT-FLAGS O", "CAPA x", "FLAGS ?", "NOT-CAPA rr", "CAPA", "FLAGS I",
+                          "NOT-FLAGS eO"):
                 reply = other.call("CLIENT", "LIST", *words.split(), "NAME", "filtered")
                 listed.append(reply.text if reply.is_error else reply.text.count(b"name=filtered"))
             listed.append(other.call("CLIENT", "KILL", "CAPA", "r", "NAME", "filtered").number)

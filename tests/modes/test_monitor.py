@@ -250,11 +250,13 @@ def test_a13_own_lines_stay_out_of_the_reply_to_exec() -> None:
     with memory_server() as server, memory_client(server) as watching, memory_client(server) as other:
         say(watching, "MONITOR")
         say(other, "MONITOR")
+        before = used_bytes(server)
         assert without_times(say(watching, "MULTI", "PING", "ECHO x", "EXEC")) == (
             b'+OK\r\n+T [0 memory] "MULTI"\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+PONG\r\n$1\r\nx\r\n'
             b'+T [0 memory] "PING"\r\n+T [0 memory] "ECHO" "x"\r\n+T [0 memory] "EXEC"\r\n')
         assert without_times(other.talk(b"")) == b"".join(
             b"+T [0 memory] %s\r\n" % command for command in (b'"MULTI"', b'"PING"', b'"ECHO" "x"', b'"EXEC"'))
+        assert used_bytes(server) == before
 
 
 @pytest.mark.parametrize("request_", ["AUTH a b c", "AUTH a", "HELLO 3 AUTH u p", "HELLO 3 SETNAME x AUTH u p"])

@@ -12,7 +12,7 @@ of a client's own transaction reach it behind EXEC's reply, where the reference 
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy, strcmp, strlen
 
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport CLOCK_REALTIME, clock_ns
@@ -162,7 +162,8 @@ cdef size_t put_head(Call *call, char *target) noexcept:
     size += print_integer(target + size, client.database.index)
     target[size] = c' '
     size += 1
-    if (<ClientHandle>client.handle).unix_socket:
+    # Of a Unix socket both ends have one address, of a client behind a proxy they have not.
+    if (<ClientHandle>client.handle).unix_socket and strcmp(client.address, client.local_address) == 0:
         memcpy(target + size, b"unix:", 5)
         size += 5
         address_size -= 2                # without ":0"
