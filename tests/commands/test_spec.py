@@ -168,6 +168,12 @@ def test_the_engine_declares_the_same_bits() -> None:
     assert declared.items() <= {str(gate.name): gate.value for gate in Gate}.items()
 
 
+def test_no_gate_takes_the_bit_of_the_surroundings() -> None:
+    """The mark lies in the same mask (engine/surroundings), but no command is concerned by it."""
+    found = re.search(r"SURROUNDED = 1 << (\d+)", resources.files("ranvier.engine").joinpath("core.pxd").read_text())
+    assert found and max(Gate) < 1 << int(found[1]) < 1 << 31
+
+
 @pytest.mark.parametrize(("name", "concerned", "spared"), [
     ("GET", Gate.AUTHENTICATION | Gate.LOADING | Gate.BUSY | Gate.QUEUE | Gate.SUBSCRIBED | Gate.STALE | Gate.MONITOR,
      Gate.OUT_OF_MEMORY | Gate.READ_ONLY | Gate.DISK_ERROR | Gate.NO_MULTI | Gate.PAUSED_WRITE | Gate.PROTECTED),

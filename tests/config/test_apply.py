@@ -30,6 +30,9 @@ class Recorder:
     def apply_hz(self) -> None:
         self._called("apply_hz")
 
+    def apply_import_mode(self) -> None:
+        self._called("apply_import_mode")
+
     def apply_keyspace(self) -> None:
         self._called("apply_keyspace")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ranvier.commands.client_line import client_flags
+from ranvier.commands.client_line import client_capabilities, client_flags
 from ranvier.commands.numbers import integer, is_integer
 from ranvier.commands.words import c_string, option, shown
 from ranvier.errors import CommandError
@@ -111,7 +111,7 @@ MAKERS: Final[dict[str, Callable[[Given], Test]]] = {
     "LIB-NAME": _text_test(lambda client: client.library_name),
     "LIB-VER": _text_test(lambda client: client.library_version),
     "IP": _text_test(lambda client: client.address.rpartition(":")[0].strip("[]").encode(), c_string),
-    "CAPA": _letters_test(CAPABILITIES, lambda client: ""),
+    "CAPA": _letters_test(CAPABILITIES, client_capabilities),
 }
 POSITIVE_ONLY: Final = ("MAXAGE", "IDLE")
 

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 
 def client_flags(client: ClientHandle) -> str:
-    """The flag letters, N for none."""
+    """The flag letters in the order of Valkey 9.1, N for none.
+
+    The one place that knows them all: CLIENT LIST, its FLAGS filter and the log read them here.
+    """
     described = client.describe()
     letters = (
+        ("O", described["monitor"]),
         ("P", described["sub"] or described["psub"] or described["ssub"]),
         ("x", described["multi"] >= 0),
         ("b", described["blocked"]),
@@ -21,9 +25,16 @@ def client_flags(client: ClientHandle) -> str:
         ("c", described["closing-after-reply"]),
         ("A", described["closing"]),
         ("U", client.unix_socket),
-        ("T", described["no-touch"]),
+        ("e", client.no_evict),
+        ("T", client.no_touch),
+        ("I", client.import_source),
     )
     return "".join(letter for letter, on in letters if on) or "N"
+
+
+def client_capabilities(client: ClientHandle) -> str:
+    """A letter for each capability that the client claimed with CLIENT CAPA."""
+    return "r" if client.understands_redirect else ""
 
 
 def client_line(client: ClientHandle) -> str:
@@ -33,9 +44,10 @@ def client_line(client: ClientHandle) -> str:
             for name in ("name", "library_name", "library_version")}
     fields = (
         ("id", d["id"]), ("addr", client.address), ("laddr", client.local_address), ("fd", d["fd"]),
-        ("name", text["name"]), ("age", d["age"]), ("idle", d["idle"]), ("flags", client_flags(client)), ("capa", ""),
-        ("db", d["db"]), ("sub", d["sub"]), ("psub", d["psub"]), ("ssub", d["ssub"]), ("multi", d["multi"]),
-        ("watch", d["watch"]), ("qbuf", d["qbuf"]), ("qbuf-free", d["qbuf-free"]), ("argv-mem", 0),
+        ("name", text["name"]), ("age", d["age"]), ("idle", d["idle"]), ("flags", client_flags(client)),
+        ("capa", client_capabilities(client)), ("db", d["db"]),
+        ("sub", d["sub"]), ("psub", d["psub"]), ("ssub", d["ssub"]), ("multi", d["multi"]),
+        ("watch", d["watch"]), ("qbuf", d["qbuf"]), ("qbuf-free", d["qbuf-free"]), ("argv-mem", d["argv-mem"]),
         ("multi-mem", d["multi-mem"]), ("rbs", d["rbs"]), ("rbp", d["rbs"]),
         ("obl", d["obl"]), ("oll", d["oll"]), ("omem", d["omem"]), ("tot-mem", d["tot-mem"]),
         ("events", d["events"]), ("cmd", d["cmd"]), ("user", client.user), ("redir", -1), ("resp", d["resp"]),

@@ -110,9 +110,12 @@ def quit(client: ClientHandle, args: list[bytes]) -> Status:
 
 
 def reset(client: ClientHandle, args: list[bytes]) -> Status:
-    """RESET: the connection as it was when it was new; the library's name stays."""
+    """RESET: the connection as it was when it was new; the library's name and the capabilities stay."""
     client.leave_transaction()
     client.leave_pubsub()
+    client.leave_monitor()
+    client.leave_reply_mode()
+    client.no_touch = client.no_evict = client.import_source = False
     client.select(0)
     client.protocol = 2
     client.name = b""
@@ -216,30 +219,35 @@ def client_unblock(client: ClientHandle, args: list[bytes]) -> int:
     return int(client.server.engine.blocked.unblock(integer(args[0]), reason == b"ERROR"))
 
 
-def client_help(client: ClientHandle, args: list[bytes]) -> list[Status]:
-    return [Status(line) for line in (
-        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "GETNAME",
-        "    The name of this connection.",
-        "HELP",
-        "    This text.",
-        "ID",
-        "    The id of this connection.",
-        "INFO",
-        "    What CLIENT LIST shows of this connection.",
-        "KILL <ip:port> | <filter> <value> [<filter> <value> ...]",
-        "    Close connections; the filters are those of LIST, and SKIPME yes is implied.",
-        "LIST [<filter> <value> ...]",
-        "    The connections that meet all filters: TYPE, ID, USER, ADDR, LADDR, SKIPME, MAXAGE, NAME, IDLE, FLAGS,",
-        "    LIB-NAME, LIB-VER, DB, CAPA, IP, and most of them with NOT- in front.",
-        "PAUSE <milliseconds> [WRITE|ALL]",
-        "    Hold back what all connections ask for, or only what writes.",
-        "SETINFO <LIB-NAME|LIB-VER> <value>",
-        "    Tell the server which client library this is.",
-        "SETNAME <name>",
-        "    Name this connection; an empty name removes it.",
-        "UNBLOCK <id> [TIMEOUT|ERROR]",
-        "    End a blocking command of a connection, as if its time were up, or with an error.",
-        "UNPAUSE",
-        "    End a pause: what was held back runs.",
-    )]
+def _switch(word: bytes) -> bool:
+    """ON or OFF."""
+    if option(word) not in (b"ON", b"OFF"):
+        raise CommandError("ERR syntax error")
+    return option(word) == b"ON"
+
+
+def client_no_evict(client: ClientHandle, args: list[bytes]) -> Status:
+    """CLIENT NO-EVICT ON | OFF: whether maxmemory-clients spares this connection."""
+    client.no_evict = _switch(args[0])
+    return OK
+
+
+def client_no_touch(client: ClientHandle, args: list[bytes]) -> Status:
+    """CLIENT NO-TOUCH ON | OFF: whether commands but TOUCH leave the access clocks of keys alone."""
+    client.no_touch = _switch(args[0])
+    return OK
+
+
+def client_capa(client: ClientHandle, args: list[bytes]) -> Status:
+    """CLIENT CAPA name [name ...]: what the client claims to understand; unknown names are ignored."""
+    if b"REDIRECT" in map(option, args):
+        client.understands_redirect = True
+    return OK
+
+
+def client_import_source(client: ClientHandle, args: list[bytes]) -> Status:
+    """CLIENT IMPORT-SOURCE ON | OFF: in import mode, whether this connection sees keys whose time has passed."""
+    if not client.server.configuration.import_mode and option(args[0]) != b"OFF":
+        raise CommandError("ERR Server is not in import mode")
+    client.import_source = _switch(args[0])
+    return OK

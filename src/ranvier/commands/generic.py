@@ -71,7 +71,7 @@ def randomkey(client: Client, args: list[bytes]) -> Reply:
 
 def touch(client: Client, args: list[bytes]) -> Reply:
     """TOUCH key [key ...]"""
-    return sum(client.database.touch(key) for key in args)
+    return sum(client.database.touch(key, always=True) for key in args)
 
 
 def rename(client: Client, args: list[bytes]) -> Reply:

@@ -222,7 +222,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("hll-sparse-max-bytes", Memory(0, LONG_MAX), 3000, used=True, apply="apply_keyspace"),
     Option("hz", Integer(0, INT_MAX, clamp=(1, 500)), 10, used=True, apply="apply_hz"),
     Option("ignore-warnings", TEXT, ""),
-    Option("import-mode", YES_NO, False),
+    Option("import-mode", YES_NO, False, used=True, apply="apply_import_mode"),
     Option("io-threads", Integer(1, 256), 1, obeyed="1"),
     Option("io-threads-always-active", YES_NO, False, hidden=True),
     Option("io-threads-do-reads", YES_NO, False, mutable=False, hidden=True),

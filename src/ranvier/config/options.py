@@ -45,6 +45,9 @@ class ApplyTarget(Protocol):
     def apply_hz(self) -> None:
         """How often the periodic work runs."""
 
+    def apply_import_mode(self) -> None:
+        """`import-mode`: whether keys expire of themselves."""
+
     def apply_keyspace(self) -> None:
         """Encodings, eviction policy and its bookkeeping, lazy freeing."""
 
@@ -111,6 +114,7 @@ class Configuration:
     hash_max_listpack_value_bytes = Attribute[int]("hash-max-listpack-value")
     hll_sparse_max_bytes = Attribute[int]("hll-sparse-max-bytes")
     hz = Attribute[int]("hz")
+    import_mode = Attribute[bool]("import-mode")
     lazyfree_lazy_eviction = Attribute[bool]("lazyfree-lazy-eviction")
     lazyfree_lazy_expire = Attribute[bool]("lazyfree-lazy-expire")
     lazyfree_lazy_server_del = Attribute[bool]("lazyfree-lazy-server-del")

@@ -87,3 +87,9 @@ cdef class BlockedClients:
     cdef Client *find(self, uint64_t client_id) noexcept
 
 cdef BlockedClients blocked_clients(Core *core)
+
+
+cdef inline bint is_retry(const Client *client) noexcept nogil:
+    """Whether the client's request ran before, and blocked."""
+    cdef const Blocked *retried = (<const Blocking *>client.core.blocking).retried
+    return retried != NULL and retried.client == client and not retried.paused

@@ -30,6 +30,7 @@ from ranvier.engine.entry cimport Entry, entry_type
 from ranvier.engine.memory cimport allocate, blob_release, release, resize
 from ranvier.engine.phase cimport CLOSE_BUG, request_close, set_phase
 from ranvier.engine.reply cimport reply_array, reply_error_bytes, reply_integer, reply_null, reply_null_array
+from ranvier.engine.surroundings cimport Surroundings, surroundings_begin, surroundings_end
 from ranvier.engine.table cimport (
     Layout, Table, table_clear, table_find, table_init, table_insert, table_remove, table_visit,
 )
@@ -356,16 +357,19 @@ cdef void give_up(Core *core, Blocked *blocked, int reason) except *:
     """The client gets no more than the answer that its time is up, or an error."""
     cdef Client *client = blocked.client
     cdef Command *command = client.last_command
+    cdef Surroundings surroundings
     detach(core, blocked)
     if set_phase(client, PHASE_READY):
         client.commands += 1
         core.statistics.commands += 1
         command.calls += 1
+        surroundings_begin(client, &surroundings)
         if reason == UNBLOCKED_BY_ERROR:
             command.rejected_calls += 1      # as the reference counts it
             reply_error_bytes(client, b"UNBLOCKED client unblocked via CLIENT UNBLOCK")
         else:
             reply_timed_out(client, blocked.timed_out_reply)
+        surroundings_end(client)
         go_on(client)
     blocked_free(core, blocked)
 
@@ -544,7 +548,7 @@ cdef class BlockedClients:
         cdef Core *core = self.core
         core.gates &= ~<uint32_t>(GATE_PAUSED_WRITE | GATE_PAUSED_ALL)
         core.gates |= (GATE_PAUSED_WRITE if writes else 0) | (GATE_PAUSED_ALL if everything else 0)
-        core.keyspace.expires_are_deletes = not writes
+        core.keyspace.expires_are_deletes = not (writes or core.import_mode)
 
     def figures(self) -> dict[str, int]:
         """INFO's fields about blocked clients."""

@@ -13,10 +13,11 @@ from libc.string cimport memcpy
 from posix.unistd cimport close
 
 from ranvier.engine.admin cimport admin_join, admin_leave
-from ranvier.engine.blocked cimport blocked_leave
+from ranvier.engine.blocked cimport Blocked, blocked_leave
 from ranvier.engine.core cimport (
     ADDRESS_BYTES,
     AFTER_CLOSE,
+    CAPABILITY_REDIRECT,
     GATE_AUTHENTICATION,
     PHASE_BLOCKED,
     PHASE_CLOSED,
@@ -27,6 +28,7 @@ from ranvier.engine.core cimport (
 )
 from ranvier.engine.dispatch cimport client_changed, client_database_changed, client_propagate, select_database
 from ranvier.engine.input cimport input_free, query_bytes, query_memory
+from ranvier.engine.monitor cimport monitor_leave
 from ranvier.engine.output cimport output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
@@ -47,6 +49,7 @@ from ranvier.engine.pubsub cimport (
     update_subscriber_gate,
 )
 from ranvier.engine.request cimport parser_init
+from ranvier.engine.surroundings cimport leave_reply_mode, update_surrounded
 from ranvier.engine.transaction cimport transaction_leave, transaction_of
 from ranvier.engine.watch cimport watch_leave
 
@@ -223,6 +226,53 @@ cdef class ClientHandle:
         self.state.linger = True
         close_after_reply(&self.state, CLOSE_REFUSED)
 
+    def leave_monitor(self) -> None:
+        """Stop watching what everybody runs (MONITOR)."""
+        monitor_leave(self.added())
+
+    def leave_reply_mode(self) -> None:
+        """Answer again (CLIENT REPLY)."""
+        leave_reply_mode(self.added())
+
+    @property
+    def no_touch(self) -> bool:
+        """Its look-ups leave the access clocks of keys alone; from the next request on."""
+        return self.state.no_touch
+
+    @no_touch.setter
+    def no_touch(self, bint value) -> None:
+        self.state.no_touch = value
+        update_surrounded(&self.state)
+
+    @property
+    def no_evict(self) -> bool:
+        """maxmemory-clients spares it."""
+        return self.state.no_evict
+
+    @no_evict.setter
+    def no_evict(self, bint value) -> None:
+        self.state.no_evict = value
+
+    @property
+    def import_source(self) -> bool:
+        """In import mode it sees keys whose time has passed; from the next request on."""
+        return self.state.import_source
+
+    @import_source.setter
+    def import_source(self, bint value) -> None:
+        self.state.import_source = value
+        update_surrounded(&self.state)
+
+    @property
+    def understands_redirect(self) -> bool:
+        """It said so with CLIENT CAPA."""
+        return self.state.capabilities & CAPABILITY_REDIRECT != 0
+
+    @understands_redirect.setter
+    def understands_redirect(self, bint value) -> None:
+        self.state.capabilities &= ~<uint32_t>CAPABILITY_REDIRECT
+        self.state.capabilities |= CAPABILITY_REDIRECT if value else 0
+
     def finish(self) -> None:
         """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
         close_after_reply(self.added(), CLOSE_SHUTDOWN)
@@ -281,12 +331,27 @@ cdef class ClientHandle:
             "blocked": c.phase == PHASE_BLOCKED,
             "closing": c.phase == PHASE_CLOSING,
             "closing-after-reply": c.phase == PHASE_CLOSING_AFTER_REPLY,
-            "no-touch": c.no_touch,
+            "monitor": c.monitor != NULL,
             "multi": -1 if c.transaction == NULL else transaction_of(c).count,
             "watch": c.watch_count,
             "watch-broken": c.watch_broken,
-            "multi-mem": c.kept_bytes,
+            "argv-mem": argument_bytes(c),
+            "multi-mem": 0 if c.transaction == NULL else transaction_of(c).bytes,
         }
+
+
+cdef size_t argument_bytes(const Client *client) noexcept:
+    """Of the request that runs or waits, the name included."""
+    cdef const Call *call = client.core.call
+    cdef const Blocked *blocked = <const Blocked *>client.blocked
+    cdef size_t i, total = 0
+    if blocked != NULL:
+        for i in range(blocked.arg_count):
+            total += blocked.args[i].length
+    elif call != NULL and call.client == client:
+        for i in range(call.count):
+            total += call.args[i].length
+    return total
 
 
 cdef void teardown(Client *client):
@@ -305,6 +370,7 @@ cdef void teardown(Client *client):
     transaction_leave(client)
     watch_leave(client)
     leave_pubsub(client)
+    monitor_leave(client)
     blocked_leave(client)
     admin_leave(client)
     # 4. buffers

@@ -86,11 +86,17 @@ cdef enum Gate:
     GATE_ASYNC_LOADING = 1 << 21
     GATE_MONITOR = 1 << 22
 
+# No gate, but in the client's mask, so that the test that finds the gates finds it too: this client's requests run with
+# something around them (engine/surroundings).
+cdef enum:
+    SURROUNDED = 1 << 30
+
 cdef enum CommandFlag:
     COMMAND_CONTAINER = 1 << 0       # the second word chooses the command
     COMMAND_SKIP_SLOWLOG = 1 << 1
     COMMAND_QUICK = 1 << 2           # native and O(1) in a few arguments: timed in groups
     COMMAND_SUBCOMMAND = 1 << 3      # found by way of its container only
+    COMMAND_SECRET = 1 << 4          # its arguments may be secrets: shown to nobody as they are
 
 ctypedef void (*native_t)(Call *call) noexcept
 
@@ -150,9 +156,19 @@ cdef enum ClientClass:
     CLASS_REPLICA = 1
     CLASS_PUBSUB = 2
 
+cdef enum ReplyMode:
+    REPLY_ON = 0
+    REPLY_OFF = 1
+    REPLY_SKIP = 2                   # off for the next command alone
+
+cdef enum Capability:
+    CAPABILITY_REDIRECT = 1 << 0
+
 cdef enum AfterCommand:
     AFTER_CLOSE = 1 << 0             # the reply is the last
     AFTER_PUSHES = 1 << 1            # messages to the client itself, kept back until then
+    AFTER_SURROUNDINGS = 1 << 2      # what is around the command ends
+    AFTER_MONITOR = 1 << 3           # it is shown to those who run MONITOR
 
 cdef enum:
     ADDRESS_BYTES = 120              # the longest Unix socket path with ":0" behind it, and a NUL
@@ -184,7 +200,10 @@ cdef struct Client:
     bint closing_queued          # on core.closed
     int close_reason             # engine.phase.CloseReason
     bint admin                   # engine.admin: on core.admins
-    bint no_touch
+    bint no_touch                # its look-ups leave the access clocks alone
+    bint no_evict                # maxmemory-clients spares it
+    bint import_source           # sees keys whose time has passed
+    uint32_t capabilities        # CAPABILITY_ bits that it claims to have
     # modes
     void *transaction            # engine.transaction, NULL outside of MULTI
     void *watches                # engine.watch, the keys that it watches
@@ -219,6 +238,10 @@ cdef struct Client:
     int64_t linger_until_ms
     # modes
     void *subscriptions          # engine.pubsub.Subscriptions, NULL when it has none
+    int reply_mode               # a ReplyMode
+    bint silent                  # what is replied goes nowhere
+    void *surroundings           # engine.surroundings.Surroundings, while its request runs inside of them
+    void *monitor                # engine.monitor.Monitor, NULL when it does not watch
     # lists
     Client *previous
     Client *next
@@ -342,6 +365,9 @@ cdef struct Core:
     void *watched                # engine.watch, one table per database, NULL while nobody watches
     size_t watched_keys
     size_t watching_clients
+    void *first_monitor          # engine.monitor.Monitor: who watches, in the order of coming
+    void *last_monitor
+    bint import_mode             # another server's keys are being copied in: nothing expires
     Client *pending_writes       # have bytes to send
     size_t pending_write_count
     Client *waiting              # stalled clients that may go on, and unblocked ones

@@ -85,7 +85,8 @@ cdef uint64_t database_hash(Database *database, const char *key, size_t length) 
 # --- expiry ---
 
 cdef bint entry_is_expired(const Database *database, const Entry *entry) noexcept nogil:
-    return entry.flags & ENTRY_EXPIRES and entry_expiry(entry) < database.keyspace.wall_ms
+    return entry.flags & ENTRY_EXPIRES and entry_expiry(entry) < database.keyspace.wall_ms \
+        and not database.keyspace.expired_are_shown
 
 
 cdef void unlink_entry(Database *database, uint64_t hash, Entry *entry) noexcept nogil:

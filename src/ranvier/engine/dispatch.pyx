@@ -15,13 +15,15 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcpy
 
-from ranvier.engine.blocked cimport awaited_key_changed, block_paused, serve_ready_keys
+from ranvier.engine.blocked cimport awaited_key_changed, block_paused, is_retry, serve_ready_keys
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.command_table cimport NAME_BYTES, CommandTable
 from ranvier.engine.core cimport (
     AFTER_CLOSE,
+    AFTER_MONITOR,
     AFTER_PUSHES,
+    AFTER_SURROUNDINGS,
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
@@ -35,17 +37,20 @@ from ranvier.engine.core cimport (
     GATE_CLUSTER,
     GATE_DISK_ERROR,
     GATE_GOOD_REPLICAS,
+    GATE_MONITOR,
     GATE_OUT_OF_MEMORY,
     GATE_PAUSED_ALL,
     GATE_PAUSED_WRITE,
     GATE_QUEUE,
     GATE_READ_ONLY,
     GATE_REDIRECT,
+    SURROUNDED,
     Arg,
     Command,
     Request,
 )
 from ranvier.engine.database cimport Database, database_hash
+from ranvier.engine.monitor cimport monitor_feed
 from ranvier.engine.native_transactions cimport exec_
 from ranvier.engine.phase cimport (
     CLOSE_ATTACK,
@@ -78,6 +83,7 @@ from ranvier.engine.request cimport (
     parse_requests,
     parser_reset,
 )
+from ranvier.engine.surroundings cimport Surroundings, surroundings_begin, surroundings_end
 from ranvier.engine.table cimport table_prefetch, table_prefetch_item
 from ranvier.engine.transaction cimport (
     transaction_abort,
@@ -98,6 +104,8 @@ cdef enum:
     # EXEC stands for what it runs: these concern it if they concern one of the queued commands.
     GATES_OF_QUEUE = GATE_CLUSTER | GATE_OUT_OF_MEMORY | GATE_DISK_ERROR | GATE_GOOD_REPLICAS | GATE_READ_ONLY \
         | GATE_PAUSED_WRITE | GATE_REDIRECT
+    # These do something else than to refuse.
+    GATES_THAT_ACT = GATE_QUEUE | GATE_PAUSED_WRITE | GATE_PAUSED_ALL | GATE_MONITOR
 
 PROTOCOL_ERRORS = {
     <int>PARSE_ERROR_MULTIBULK_LENGTH: b"invalid multibulk length",
@@ -166,9 +174,12 @@ cdef size_t run_requests(Core *core, Client *client, Batch *batch, char *data, s
 cdef void protocol_error(Client *client, ParseStatus status, char found, const char *data, size_t length) except *:
     """Answer, and close in such a way that the peer gets to read the answer (lifecycle A3-16, A3-17)."""
     cdef bytes text = PROTOCOL_ERRORS[<int>status]
+    cdef Surroundings surroundings
     if status == PARSE_ERROR_EXPECTED_DOLLAR:
         text = text % <unsigned char>found
+    surroundings_begin(client, &surroundings)
     reply_error_bytes(client, b"ERR Protocol error: " + text)
+    surroundings_end(client)
     (<object>client.core.hooks).protocol_error(<ClientHandle>client.handle, text, data[:length])
     client.linger = True
     close_after_reply(client, CLOSE_PROTOCOL)
@@ -219,10 +230,14 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
     call.dirty = 0
     call.propagated = NULL
     call.failed = False
-    # Before the look-up, so that a stranger learns nothing (as Valkey 9).
-    if closed & GATE_AUTHENTICATION and (command == NULL or command.gates & GATE_AUTHENTICATION):
-        reject(&call, b"NOAUTH Authentication required.")
-        return
+    if closed & (<uint32_t>GATE_AUTHENTICATION | SURROUNDED):
+        if closed & SURROUNDED and not client.after_command & AFTER_SURROUNDINGS:
+            execute_surrounded(core, client, args, request)
+            return
+        # Before the look-up, so that a stranger learns nothing (as Valkey 9).
+        if closed & GATE_AUTHENTICATION and (command == NULL or command.gates & GATE_AUTHENTICATION):
+            reject(&call, b"NOAUTH Authentication required.")
+            return
     if command != NULL and command.flags & COMMAND_CONTAINER and request.count > 1:
         command = find_subcommand(&call)
         call.command = command
@@ -239,17 +254,27 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
     if closed:
         if command.native == exec_:
             closed &= ~<uint32_t>GATES_OF_QUEUE | (transaction_of(client).gates if client.transaction != NULL else 0)
-        if closed & ~<uint32_t>GATE_QUEUE and refused(&call, closed):
+        if closed & ~<uint32_t>GATES_THAT_ACT and refused(&call, closed):
             return
-        # Whom nothing refuses may be made to wait; inside MULTI before the request is queued.
-        if closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL):
+        # Whom nothing refuses may be made to wait, unless it only watches; inside MULTI before the request is queued.
+        if closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL) and client.monitor == NULL:
             block_paused(&call)
             return
         if closed & GATE_QUEUE:
             transaction_queue(&call)
             reply_raw(client, b"+QUEUED\r\n", 9)
             return
+        if closed & GATE_MONITOR and not is_retry(client):
+            client.after_command |= AFTER_MONITOR
     run(&call)
+
+
+cdef void execute_surrounded(Core *core, Client *client, Arg *args, Request *request):
+    """`settle_client` ends what is around it behind the handler; here it ends for a request that did not run."""
+    cdef Surroundings surroundings
+    surroundings_begin(client, &surroundings)
+    execute_request(core, client, args, request)
+    surroundings_end(client)
 
 
 cdef void execute_again(Core *core, Client *client, Arg *args, size_t count) except *:
@@ -348,7 +373,7 @@ cdef void run(Call *call):
             core.call = outer
     core.call = outer
     if client.after_command != 0:
-        settle_client(client, outer)
+        settle_client(call, outer)
     client.commands += 1
     core.statistics.commands += 1
     command.calls += 1
@@ -370,14 +395,21 @@ cdef void run(Call *call):
         serve_ready_keys(core)
 
 
-cdef void settle_client(Client *client, const Call *outer) noexcept:
+cdef void settle_client(Call *call, const Call *outer) noexcept:
     """What had to wait for the command's reply; inside a transaction, for the reply to EXEC."""
-    if outer != NULL and outer.client == client:
-        return
-    if client.after_command & AFTER_PUSHES:
-        flush_deferred(client)
-    if client.after_command & AFTER_CLOSE:
-        close_after_reply(client, CLOSE_QUIT)
+    cdef Client *client = call.client
+    cdef bint nested = outer != NULL and outer.client == client
+    if not nested:
+        surroundings_end(client)
+        if client.after_command & AFTER_PUSHES:
+            flush_deferred(client)
+        if client.after_command & AFTER_CLOSE:
+            close_after_reply(client, CLOSE_QUIT)
+    if client.after_command & AFTER_MONITOR:
+        if call.command.gates & GATE_MONITOR:
+            monitor_feed(call, nested)
+        if not nested:
+            client.after_command &= ~<uint32_t>AFTER_MONITOR
 
 
 cdef void settle_time(Core *core) noexcept nogil:

@@ -138,9 +138,18 @@ cdef class DatabaseHandle:
             self.database.keyspace.misses += 1
         return found
 
-    def touch(self, bytes key) -> bool:
-        """Look the key up as a read does: hit or miss counted, access clock set."""
-        return database_find_read(self.database, self.hash_of(key), key, <size_t>len(key)) != NULL
+    def touch(self, bytes key, bint always=False) -> bool:
+        """Look the key up as a read does: hit or miss counted, access clock set.
+
+        `always`: set it even for a client in NO-TOUCH mode.
+        """
+        cdef int no_touch = self.database.keyspace.no_touch
+        cdef bint found
+        if always:
+            self.database.keyspace.no_touch = 0
+        found = database_find_read(self.database, self.hash_of(key), key, <size_t>len(key)) != NULL
+        self.database.keyspace.no_touch = no_touch
+        return found
 
     def type_name(self, bytes key) -> str | None:
         """As TYPE names it; None if there is no such key."""

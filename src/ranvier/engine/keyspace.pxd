@@ -33,6 +33,7 @@ cdef struct Keyspace:
     int64_t expired
     uint64_t random              # xorshift state
     int expires_are_deletes      # 0 on a replica or when paused: expired keys are hidden but not deleted
+    int expired_are_shown        # nonzero while a command of an import source looks keys up
     Garbage *garbage             # queue of what free_garbage works off
     size_t garbage_count
     uint64_t freed_total         # items freed by free_garbage since the start: the bounded-work counter

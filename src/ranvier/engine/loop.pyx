@@ -38,6 +38,7 @@ from ranvier.engine.command_table cimport CommandTable
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
+    COMMAND_SECRET,
     COMMAND_SKIP_SLOWLOG,
     PHASE_CLOSING,
     PHASE_CLOSING_AFTER_REPLY,
@@ -202,10 +203,11 @@ cdef class Engine:
 
     def add_command(self, name: str, arity: int, gates: int, keys: tuple[int, int, int], handler: object,
                     record: object, *, container: bool, skip_slowlog: bool,
-                    quick: bool) -> None:
+                    quick: bool, secret: bool = False) -> None:
         """Add a command. `handler`: a callable, or the name of a native handler; None for a bare container."""
         cdef native_t native = NULL
-        cdef uint32_t flags = (COMMAND_CONTAINER if container else 0) | (COMMAND_SKIP_SLOWLOG if skip_slowlog else 0)
+        cdef uint32_t flags = (COMMAND_CONTAINER if container else 0) | (COMMAND_SKIP_SLOWLOG if skip_slowlog else 0) \
+            | (COMMAND_SECRET if secret else 0)
         if isinstance(handler, str):
             native = native_handler(handler)
             if native == NULL:

@@ -229,14 +229,19 @@ cdef inline int64_t rounded_seconds(int64_t milliseconds) noexcept nogil:
     return <int64_t>((<uint64_t>milliseconds + 500) // 1000)
 
 
+cdef inline int64_t left_ms(const Call *call, int64_t at_ms) noexcept nogil:
+    """An import source sees keys whose time has passed: nothing is left to them."""
+    return at_ms - call.core.wall_ms if at_ms > call.core.wall_ms else 0
+
+
 cdef void ttl(Call *call) noexcept:
     cdef int64_t at_ms = expiry_of(call)
-    reply_integer(call.client, at_ms if at_ms < 0 else rounded_seconds(at_ms - call.core.wall_ms))
+    reply_integer(call.client, at_ms if at_ms < 0 else rounded_seconds(left_ms(call, at_ms)))
 
 
 cdef void pttl(Call *call) noexcept:
     cdef int64_t at_ms = expiry_of(call)
-    reply_integer(call.client, at_ms if at_ms < 0 else at_ms - call.core.wall_ms)
+    reply_integer(call.client, at_ms if at_ms < 0 else left_ms(call, at_ms))
 
 
 cdef void expiretime(Call *call) noexcept:

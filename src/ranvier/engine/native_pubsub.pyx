@@ -12,6 +12,7 @@ from ranvier.engine.pubsub cimport (
     KIND_CHANNEL, KIND_PATTERN, KIND_SHARD, Subscriptions, publish, subscribe, subscription_count, unsubscribe,
 )
 from ranvier.engine.reply cimport reply_bulk, reply_error, reply_header, reply_integer, reply_null, reply_raw
+from ranvier.engine.surroundings cimport hush, speak
 
 cdef const char *SUBSCRIBED[3]
 SUBSCRIBED[:] = [b"$9\r\nsubscribe\r\n", b"$10\r\npsubscribe\r\n", b"$10\r\nssubscribe\r\n"]
@@ -60,12 +61,20 @@ cdef void confirm(Client *client, const char *word, int kind, const char *name, 
 
 cdef void subscribe_to(Call *call, int kind) noexcept:
     cdef size_t i
+    cdef bint was_silent = speak(call.client)        # confirmations are pushes
     for i in range(1, call.count):
         subscribe(call.client, kind, call.args[i].data, call.args[i].length)
         confirm(call.client, SUBSCRIBED[kind], kind, call.args[i].data, call.args[i].length)
+    hush(call.client, was_silent)
 
 
 cdef void unsubscribe_from(Call *call, int kind) noexcept:
+    cdef bint was_silent = speak(call.client)
+    confirm_unsubscribed(call, kind)
+    hush(call.client, was_silent)
+
+
+cdef void confirm_unsubscribed(Call *call, int kind) noexcept:
     cdef Client *client = call.client
     cdef Subscriptions *mine
     cdef bytes name

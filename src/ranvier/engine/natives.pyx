@@ -1,11 +1,13 @@
 """The native handlers by name: one module per group, asked in turn."""
 
+from ranvier.engine.monitor cimport monitor_handler
 from ranvier.engine.native_blocking cimport blocking_handler
 from ranvier.engine.native_keys cimport key_handler
 from ranvier.engine.native_lists cimport list_handler
 from ranvier.engine.native_pubsub cimport pubsub_native
 from ranvier.engine.native_strings cimport string_handler
 from ranvier.engine.native_transactions cimport transaction_handler
+from ranvier.engine.surroundings cimport surroundings_handler
 
 
 cdef native_t native_handler(str name) except? NULL:
@@ -20,4 +22,8 @@ cdef native_t native_handler(str name) except? NULL:
         found = pubsub_native(name)
     if found == NULL:
         found = blocking_handler(name)
+    if found == NULL:
+        found = monitor_handler(name)
+    if found == NULL:
+        found = surroundings_handler(name)
     return found

@@ -32,6 +32,8 @@ cdef ssize_t output_write(Client *client) noexcept nogil
 # All that is owed, as if it had been sent.
 cdef bytes output_take(Client *client)
 cdef void output_free(Client *client) noexcept nogil
+# An output buffer of one block, in place of the one that the caller keeps. Follow with output_free.
+cdef void output_begin_unsent(Client *client) noexcept nogil
 # Close the client when it has more unsent than its class may have; `now_ms` is monotonic.
 cdef void check_output_limits(Client *client) noexcept nogil
 cdef void free_spare_blocks(Core *core, size_t keep) noexcept nogil

@@ -7,7 +7,8 @@ the head and gives blocks back as they empty, so a write resumes at the exact by
 Invariants: `owed_bytes` is the sum of all `used` less `sent`; `output_bytes` is the memory of every node but a first
 block, and is what the limits measure (that block is the static buffer of the reference servers, which they do not count
 either; a referenced value counts wherever it stands). A blob under a node is never changed: its owner copies first.
-Once a client is closing, replies still being built are written over and over into its last block and never sent.
+Once a client is closing, replies still being built are written over and over into its last block and never sent; while
+it is silent (CLIENT REPLY), they go the same way in a block of their own (engine/surroundings).
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -107,7 +108,7 @@ cdef bint is_closing(const Client *client) noexcept nogil:
 
 
 cdef char *output_extend(Client *client, size_t size) noexcept nogil:
-    if client.tail != NULL and is_closing(client) and client.tail.capacity != 0:
+    if client.tail != NULL and client.tail.capacity != 0 and (client.silent or is_closing(client)):
         client.owed_bytes -= client.tail.used - (client.sent if client.tail == client.head else 0)
         client.tail.used = 0
         if client.tail == client.head:
@@ -117,6 +118,11 @@ cdef char *output_extend(Client *client, size_t size) noexcept nogil:
     if client.output_blocks > 0:
         check_output_limits(client)
     return <char *>client.tail.data
+
+
+cdef void output_begin_unsent(Client *client) noexcept nogil:
+    client.head = client.tail = block_take(client.core)
+    client.sent = client.owed_bytes = client.output_bytes = client.output_blocks = 0
 
 
 cdef void queue_write(Client *client) noexcept nogil:
@@ -143,7 +149,7 @@ cdef void output_append(Client *client, const char *data, size_t size) noexcept 
 
 cdef void output_reference(Client *client, Blob *blob, const char *data, size_t size) noexcept nogil:
     cdef Block *block
-    if is_closing(client):
+    if client.silent or is_closing(client):
         return
     block = <Block *>allocate(&client.core.memory, sizeof(Block))
     blob.references += 1

@@ -76,6 +76,8 @@ cdef void notify(Core *core, int database, uint32_t event_class, const char *eve
                  size_t length) noexcept nogil
 # Leave every channel and pattern, silently. Idempotent.
 cdef void leave_pubsub(Client *client) noexcept nogil
+# Keep what is pushed to the client whose command is running until `flush_deferred`.
+cdef void push_later(Client *client, const char *data, size_t size) noexcept nogil
 # Hand over what was published to the client while its own command ran.
 cdef void flush_deferred(Client *client) noexcept nogil
 # Close or open the gate that keeps a RESP2 subscriber to a few commands: after a change of protocol or count.

@@ -374,6 +374,11 @@ cdef void defer(Client *client, const char *data, size_t size) noexcept nogil:
     client.after_command |= AFTER_PUSHES
 
 
+cdef void push_later(Client *client, const char *data, size_t size) noexcept nogil:
+    enter_pubsub(<PubSub *>client.core.pubsub, client)
+    defer(client, data, size)
+
+
 cdef void flush_deferred(Client *client) noexcept nogil:
     cdef Subscriptions *mine = <Subscriptions *>client.subscriptions
     client.after_command &= ~<uint32_t>AFTER_PUSHES

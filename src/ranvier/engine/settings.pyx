@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int64_t
 
+from ranvier.engine.core cimport GATE_PAUSED_WRITE
+
 from ranvier import limits
 
 
@@ -67,6 +69,11 @@ cdef class Settings:
 
     def set_active_expire(self, on: bool) -> None:
         self.core.active_expire = on
+
+    def set_import_mode(self, on: bool) -> None:
+        """While it is on no key expires of itself (import-mode); CLIENT PAUSE has the same effect."""
+        self.core.import_mode = on
+        self.core.keyspace.expires_are_deletes = not (on or self.core.gates & GATE_PAUSED_WRITE)
 
     def set_effects(self, mask: int) -> None:
         """EFFECT_ bits to switch on: whom the effect call tells of changes."""

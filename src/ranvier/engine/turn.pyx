@@ -256,6 +256,9 @@ cdef void write_clients(Core *core) noexcept nogil:
 cdef void write_client(Core *core, Client *client) noexcept nogil:
     cdef size_t owed = client.owed_bytes, share = core.limits.write_bytes_per_turn
     cdef ssize_t sent = output_write(client)
+    if client.owed_bytes > 0 and client.monitor != NULL:
+        while sent > 0 and client.owed_bytes > 0:
+            sent = output_write(client)      # who watches everybody gets more than a share (lifecycle A6-3)
     if sent < 0:
         request_close(client, CLOSE_WRITE_ERROR)
         return
@@ -308,7 +311,8 @@ cdef void check_some_clients(Core *core, size_t count) except *:
                 (<object>core.hooks).handshake_late(<ClientHandle>client.handle)
                 request_close(client, CLOSE_PROXY)
         elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
-                and client.client_class != CLASS_PUBSUB and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
+                and client.client_class != CLASS_PUBSUB and client.monitor == NULL \
+                and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
             (<object>core.hooks).idle_client(<ClientHandle>client.handle)
             request_close(client, CLOSE_IDLE)
         elif client.owed_bytes > 0:

@@ -14,6 +14,10 @@ SECRET_OPTIONS: Final = frozenset({
 })
 
 
+# Commands whose arguments can be secrets, by full name.
+SECRET_COMMANDS: Final = frozenset({"acl|setuser", "auth", "config|set", "hello", "migrate"})
+
+
 def _secret_places(argv: Sequence[bytes]) -> list[int]:
     """Indices of the arguments that hold secrets."""
     name = argv[0].upper()

@@ -47,6 +47,8 @@ class EngineHooks:
                 return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
             if rule.gate & closed and rule.gate in (Gate.NO_MULTI, Gate.SUBSCRIBED):
                 return (rule.reply % command.full_name).encode()
+            if rule.gate & closed and rule.gate is Gate.REPLICA:
+                return rule.reply.encode()
         return None
 
     def protocol_error(self, client: ClientHandle, text: bytes, query: bytes) -> None:
@@ -99,6 +101,10 @@ class EngineHooks:
         """A timer, a posted call or a listener raised what it must not: the server goes on."""
         lines = "".join(traceback.format_exception(error))
         self._server.log.log(WARNING, f"BUG: {callback!r} failed\n{lines}")
+
+    def redact(self, arguments: list[bytes]) -> list[bytes]:
+        """The command line as it may be shown."""
+        return redact(arguments)
 
     def slow(self, client: ClientHandle, arguments: list[bytes], microseconds: int) -> None:
         """A command took longer than the slow log's threshold."""

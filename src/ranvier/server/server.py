@@ -22,6 +22,7 @@ from ranvier.errors import ConfigurationError, ListenError
 from ranvier.modes.pause import Pause
 from ranvier.observe.info import render
 from ranvier.observe.log import WARNING, ServerLog
+from ranvier.observe.redaction import SECRET_COMMANDS
 from ranvier.observe.slowlog import Slowlog
 from ranvier.server.accept import (
     NOTHING_TO_LISTEN_ON,
@@ -73,7 +74,8 @@ class Server:
         self._any_port = False
         self._add_commands()
         self._cron = Cron(self)
-        for apply in (self.apply_client_limits, self.apply_keyspace, self.apply_notifications, self.apply_slowlog):
+        for apply in (self.apply_client_limits, self.apply_import_mode, self.apply_keyspace, self.apply_notifications,
+                      self.apply_slowlog):
             apply()
         self.engine.settings.set_active_expire(True)
 
@@ -89,6 +91,7 @@ class Server:
                     skip_slowlog="skip_commandlog" in flags,
                     # As quick as its receivers are few: PUBLISH is timed by itself.
                     quick=("fast" in flags and "pubsub" not in flags) or command.name == "SET",
+                    secret=command.full_name in SECRET_COMMANDS,
                 )
 
     # ---- life -------------------------------------------------------------------------------------------------------
@@ -242,6 +245,9 @@ class Server:
 
     def apply_hz(self) -> None:
         """The cron reads `hz` each time it plans its next run."""
+
+    def apply_import_mode(self) -> None:
+        self.engine.settings.set_import_mode(self.configuration.import_mode)
 
     def apply_keyspace(self) -> None:
         configuration = self.configuration

@@ -31,6 +31,7 @@ COMMANDS = (
         since="8.0.0", complexity="O(1)",
         summary="Tells the server what this client can do.",
         arguments="capability...",
+        handler="connection:client_capa",
     ),
     command(
         "CLIENT GETNAME", 2, "noscript loading stale allow_busy",
@@ -47,7 +48,7 @@ COMMANDS = (
         "CLIENT HELP", 2, "loading stale",
         since="5.0.0", complexity="O(1)",
         summary="Explains the subcommands.",
-        handler="connection:client_help",
+        handler="client_help:client_help",
     ),
     command(
         "CLIENT ID", 2, "noscript loading stale allow_busy",
@@ -60,6 +61,7 @@ COMMANDS = (
         since="8.1.0", complexity="O(1)",
         summary="Marks this client as the source of an import.",
         arguments="enabled(ON | OFF)",
+        handler="connection:client_import_source",
     ),
     command(
         "CLIENT INFO", 2, "noscript loading stale",
@@ -106,12 +108,14 @@ COMMANDS = (
         since="7.0.0", complexity="O(1)",
         summary="Exempts this connection from client eviction.",
         arguments="enabled(ON | OFF)",
+        handler="connection:client_no_evict",
     ),
     command(
         "CLIENT NO-TOUCH", 3, "noscript loading stale allow_busy",
         since="7.2.0", complexity="O(1)",
         summary="Keeps this connection from refreshing the access times of keys.",
         arguments="enabled(ON | OFF)",
+        handler="connection:client_no_touch",
     ),
     command(
         "CLIENT PAUSE", -3, "admin noscript loading stale",
@@ -125,6 +129,7 @@ COMMANDS = (
         since="3.2.0", complexity="O(1)",
         summary="Turns replies on or off.",
         arguments="action(ON | OFF | SKIP)",
+        handler="native:client_reply",
     ),
     command(
         "CLIENT SETINFO", 4, "noscript loading stale allow_busy",

@@ -64,6 +64,7 @@ COMMANDS = (
         "MONITOR", 1, "admin noscript loading stale",
         since="1.0.0",
         summary="Shows every command that the server runs.",
+        handler="native:monitor",
     ),
     command(
         "PSYNC", -3, "admin noscript no_async_loading no_multi",
