@@ -143,7 +143,7 @@ OPTIONS: tuple[Option, ...] = (
         apply="apply_client_limits",
     ),
     Option("client-query-buffer-limit", Memory(1048576, LONG_MAX), 1073741824, used=True, apply="apply_client_limits"),
-    Option("client-read-budget-usec", Integer(0, INT_MAX), 0, used=True, apply="apply_client_limits"),
+    Option("client-read-budget-usec", Integer(0, INT_MAX), 0, used=True, own=True, apply="apply_client_limits"),
     Option("cluster-allow-pubsubshard-when-down", YES_NO, True),
     Option("cluster-allow-reads-when-down", YES_NO, False),
     Option("cluster-allow-replica-migration", YES_NO, True),

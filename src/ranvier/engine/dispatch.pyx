@@ -176,7 +176,7 @@ cdef size_t run_requests(Core *core, Client *client, Batch *batch, char *data, s
 
 
 cdef bint used_up(Client *client, int64_t *end_ns) noexcept nogil:
-    """Whether the client's pipeline has had its share of this turn (client-read-budget-usec); then it goes on in the next.
+    """Whether the client's pipeline has had its share of this turn (client-read-budget-usec); then the next one is due.
 
     Looked at once a batch; counted from the first full batch on, so that who sends less pays nothing for it. A client
     without a socket is not served in turns.

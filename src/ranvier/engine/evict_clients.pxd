@@ -2,8 +2,8 @@
 
 from ranvier.engine.core cimport Client, Core
 
-# Bring a client's share of the total up to date, and say when the total is too much. Only while core.limits.clients_bytes
-# is not 0.
+# Bring a client's share of the total up to date, and say when the total is too much. Only while
+# core.limits.clients_bytes is not 0.
 cdef void count_client(Client *client) noexcept nogil
 # Forget it. Idempotent.
 cdef void uncount_client(Client *client) noexcept nogil

@@ -49,7 +49,7 @@ from ranvier.engine.core cimport (
 )
 from ranvier.engine.database cimport Database, database_free, database_new
 from ranvier.engine.evict_clients cimport ClientMemory, client_memory, count_client
-from ranvier.engine.figures cimport engine_figures
+from ranvier.engine.figures cimport engine_figures, roll_peaks
 from ranvier.engine.garbage cimport free_garbage
 from ranvier.engine.handles cimport database_handle
 from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
@@ -153,6 +153,7 @@ cdef class Engine:
         self.core.keyspace.expires_are_deletes = 1
         load_limits(&self.core.limits)
         self.read_clock()
+        roll_peaks(&self.core)
         self.core.database_count = database_count
         self.core.databases = <Database **>calloc(database_count, sizeof(Database *))
         self.events = <PollEvent *>calloc(EVENTS, sizeof(PollEvent))
@@ -309,8 +310,9 @@ cdef class Engine:
 
     cdef int poll_timeout(self):
         cdef int64_t left, next_ms = next_deadline_ms(&self.core)
-        if self.core.waiting != NULL or self.core.yielded != NULL or self.core.pending_writes != NULL or self.core.closed != NULL \
-                or self.expire_unfinished or self.core.keyspace.garbage != NULL or self.stopped:
+        if self.core.waiting != NULL or self.core.yielded != NULL or self.core.pending_writes != NULL \
+                or self.core.closed != NULL or self.expire_unfinished or self.core.keyspace.garbage != NULL \
+                or self.stopped:
             return 0
         if next_ms < 0 or 0 <= self.next_timer_ms < next_ms:
             next_ms = self.next_timer_ms

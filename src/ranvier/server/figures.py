@@ -66,7 +66,8 @@ class Figures:
     def _engine_figures(self) -> dict[str, Figure]:
         engine = self._server.engine
         counters = engine.statistics()
-        bytes_of_clients, bytes_of_replicas = engine.client_memory.bytes_of_clients, engine.client_memory.bytes_of_replicas
+        bytes_of_clients = engine.client_memory.bytes_of_clients
+        bytes_of_replicas = engine.client_memory.bytes_of_replicas
         return {
             **engine.blocked.figures(),
             **self._server.pause.figures(),
