@@ -498,6 +498,7 @@ def survivors(server: ServerProcess) -> list[str]:
             lines = admin.call("CLIENT", "LIST").text.decode().splitlines()
             names = {line.split(" name=")[1].split(" ")[0] for line in lines}
             found.append(" ".join(name for name in sizes if name in names))
+        admin.call("CONFIG", "SET", "maxmemory-clients", "0")
     return found
 
 

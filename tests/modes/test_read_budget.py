@@ -3,6 +3,7 @@
 The budget is one microsecond here, less than any batch takes: a turn runs the batch that starts the clock and the next.
 """
 
+import random
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -283,3 +284,49 @@ def test_a_waiting_pipeline_keeps_the_loop_awake(server: Server) -> None:
 
         server.engine.run(step)
         assert turns == -(-2000 // PER_TURN)
+
+
+def conversation(server: Server, pieces: list[bytes]) -> tuple[bytes, str]:
+    """All that a client hears who sends these pieces and ends, and whom another one feeds whenever it waits."""
+    heard = b""
+    with socket_client(server) as peer, memory_client(server) as other:
+        handle = handle_of(server)
+        for piece in [*pieces, *[b""] * 200]:
+            while piece and not handle.closed:
+                try:
+                    piece = piece[peer.send(piece) :]
+                except BlockingIOError:
+                    turn(server)
+                except OSError:
+                    break
+            turn(server, 2)
+            if not handle.closed and handle.describe()["blocked"]:
+                other.talk(encode_command("SELECT", handle.database_index) + encode_command("LPUSH", "l", "e"))
+            heard += received(peer)[0]
+        with suppress(OSError):
+            peer.shutdown(socket.SHUT_WR)
+        rest, state = collect(server, peer, 1 << 30)
+        return heard + rest, state
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_conversation_is_the_same_as_without_a_budget(seed: int) -> None:
+    generator = random.Random(seed)
+    kinds = [
+        INCR * 70, INCR * 200, b"PING\r\n" * 5, b"\r\n*0\r\n", encode_command("NOSUCH", "\r\n"), encode_command("GET"),
+        encode_command("ECHO", "e" * 40_000), encode_command("BLPOP", "l", 0), encode_command("SELECT", 1) + INCR * 90,
+        encode_command("MULTI") + INCR * 130 + encode_command("BLPOP", "l", 0) + encode_command("EXEC"),
+        encode_command("SUBSCRIBE", "c") + encode_command("UNSUBSCRIBE"), encode_command("HELLO", 3), INCR * 64,
+        encode_command("DISCARD"), encode_command("SET", "n", "0"), INCR * 65 + encode_command("RESET"),
+    ]  # fmt: skip
+    stream = b"".join(generator.choice(kinds) for _ in range(30)) + generator.choice([b"", b"QUIT\r\n", b"*x\r\n"])
+    pieces = []
+    while stream:
+        cut = generator.choice([1, 17, 900, 20_000, 60_000])
+        pieces.append(stream[:cut])
+        stream = stream[cut:]
+    heard = []
+    for budget in (0, 1):
+        with memory_server(client_read_budget_usec=budget) as server:
+            heard.append(conversation(server, pieces))
+    assert heard[0] == heard[1]

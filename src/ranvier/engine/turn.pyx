@@ -172,8 +172,8 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
     cdef size_t done
     if client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2:
         done = 0
-    elif client.phase == PHASE_BLOCKED or client.yielded or (
-            client.stalled and not shared and client.owed_bytes > core.limits.owed_bytes):
+    elif client.phase == PHASE_BLOCKED or (
+            client.stalled and not shared and (client.yielded or client.owed_bytes > core.limits.owed_bytes)):
         done = 0
     else:
         note_big(client)
@@ -185,12 +185,13 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
             return
     if client.phase >= PHASE_CLOSING_AFTER_REPLY:
         return
-    if shared and done == length:
+    if done < length:
+        if client.yielded:       # back-pressure: what is here waits already, and goes on by itself
+            want(client, length - done <= core.limits.read_ahead_bytes and not client.end_of_input, client.want_write)
+    elif shared:
         client.big_bytes = 0
     keep_remainder(client, data + done, length - done, shared)
     length = query_bytes(client)
-    if client.yielded:           # back-pressure: what is here waits already, and goes on by itself
-        want(client, length <= core.limits.read_ahead_bytes and not client.end_of_input, client.want_write)
     if length > <size_t>core.statistics.input_peak_bytes:
         core.statistics.input_peak_bytes = length
     if length + client.kept_bytes > query_limit(client):
