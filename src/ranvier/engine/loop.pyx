@@ -423,8 +423,9 @@ cdef class Engine:
         """Tear down the clients that are closing and let go of those that are closed."""
         cdef Client *client
         cdef int i
-        # A handler may call this: then the client that is served, and those yet to be resumed, are still in use.
-        while self.core.closed != NULL and self.core.depth == 0:
+        # A handler may call this: then the client that is served, and those yet to be resumed, are still in use; and a
+        # callback: then what this turn has received is still to be served.
+        while self.core.closed != NULL and self.core.depth == 0 and self.received_count == 0:
             client = self.core.closed
             self.core.closed = client.next_closed
             if client.close_reason == CLOSE_OUTPUT_LIMIT and client.phase == PHASE_CLOSING:
