@@ -3,6 +3,7 @@ from collections.abc import Callable
 from ranvier.clock import Clock
 from ranvier.engine.blocked import BlockedClients
 from ranvier.engine.client import ClientHandle
+from ranvier.engine.evict_clients import ClientMemory
 from ranvier.engine.handles import DatabaseHandle
 from ranvier.engine.pubsub import PubSubHandle
 from ranvier.engine.settings import Settings
@@ -23,6 +24,7 @@ class Engine:
     pubsub: PubSubHandle
     blocked: BlockedClients
     settings: Settings
+    client_memory: ClientMemory
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,

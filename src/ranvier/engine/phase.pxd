@@ -19,6 +19,7 @@ cdef enum CloseReason:
     CLOSE_SHUTDOWN = 12
     CLOSE_ATTACK = 13
     CLOSE_PROXY = 14                 # a bad, oversized or late PROXY header
+    CLOSE_EVICTED = 15               # maxmemory-clients
 
 # Move a client to `phase`; an illegal move is a bug and ends the process in debug builds, else it is refused (0).
 cdef bint set_phase(Client *client, int phase) noexcept nogil

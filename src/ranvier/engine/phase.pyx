@@ -32,10 +32,10 @@ TRANSITIONS[<int>PHASE_CLOSED] = 0
 
 PHASE_NAMES = ("HANDSHAKE", "READY", "BLOCKED", "CLOSING_AFTER_REPLY", "CLOSING", "DRAINING", "CLOSED")
 
-cdef const char *REASONS[15]
+cdef const char *REASONS[16]
 REASONS[:] = [b"none", b"peer", b"read-error", b"write-error", b"quit", b"protocol-error", b"output-buffer-limit",
               b"query-buffer-limit", b"killed", b"idle", b"refused", b"bug", b"shutdown", b"attack",
-              b"proxy-protocol"]
+              b"proxy-protocol", b"evicted"]
 
 
 def transitions() -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from ranvier.commands.gates import GATES, Gate
 from ranvier.commands.spec import Command
 from ranvier.engine.client import ClientHandle
 from ranvier.limits import ERROR_CODES
-from ranvier.observe.log import VERBOSE, WARNING
+from ranvier.observe.log import NOTICE, VERBOSE, WARNING
 from ranvier.observe.redaction import redact
 from ranvier.server.accept import read_proxy_header, refuse_proxy
 
@@ -40,8 +40,12 @@ class EngineHooks:
             self.errors[name] = self.errors.get(name, 0) + 1
 
     def refuse(self, client: ClientHandle, command: Command, closed: int) -> bytes | None:
-        """The error line of the first gate in `closed` that refuses `command`, or None."""
+        """The error line of the first gate in `closed` that refuses `command`; None also when the client is evicted."""
         for rule in GATES:
+            if rule.gate & closed and rule.gate is Gate.EVICT_CLIENTS:
+                self._server.engine.client_memory.evict()
+                if client.closed:
+                    return None
             if rule.gate & closed and rule.gate is Gate.PROTECTED:
                 name = command.name.partition(" ")[0]
                 return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
@@ -74,6 +78,21 @@ class EngineHooks:
     def handshake_late(self, client: ClientHandle) -> None:
         """A client's handshake did not end in time; it will be closed."""
         refuse_proxy(self._server, client, "it did not come in time")
+
+    def output_limit_reached(self, client: ClientHandle, at_once: bool) -> None:
+        """A client is owed more than its limit; it will be closed, or is `at_once` by the periodic look."""
+        closed = "closed" if at_once else "scheduled to be closed ASAP"
+        self._server.log.log(
+            WARNING, f"Client {client_line(client)} {closed} for overcoming of output buffer limits."
+        )
+
+    def evicting_client(self, client: ClientHandle) -> None:
+        """All clients together hold too much memory; this one will be closed."""
+        self._server.log.log(NOTICE, f"Evicting client: {client_line(client)}")
+
+    def clients_stay_too_large(self) -> None:
+        """Clients that may not be evicted hold more than maxmemory-clients allows."""
+        self._server.log.log(WARNING, "Over client maxmemory after evicting all evictable clients")
 
     def idle_client(self, client: ClientHandle) -> None:
         """A client has been idle longer than `timeout`; it will be closed."""
@@ -115,12 +134,7 @@ class EngineHooks:
     def client_closed(self, client: ClientHandle) -> None:
         """A client is torn down and leaves the loop."""
         self._server.keep_spare_descriptors()
-        if client.close_reason == "output-buffer-limit":
-            self._server.log.log(
-                WARNING, f"Client {client_line(client)} scheduled to be closed ASAP for overcoming of output buffer "
-                "limits."
-            )
-        elif client.close_reason not in ("peer", "quit"):
+        if client.close_reason not in ("peer", "quit", "output-buffer-limit", "evicted"):
             self._server.log.log(VERBOSE, f"Closed client {client.address} id={client.id}: {client.close_reason}")
 
     def key_changed(self, database: int, key: bytes, event_class: int, event: bytes) -> None:
