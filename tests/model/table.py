@@ -234,8 +234,9 @@ class Table:
         for side in self.sides:
             side.control.call("CLIENT", "UNPAUSE")
         self.agree()
-        idle = all("b" not in fields["flags"] for side in self.sides for fields in side.clients().values())
-        if not idle or any(seat.unsent for side in self.sides for seat in side.seats.values()):
+        flags = "".join(fields["flags"] for side in self.sides for fields in side.clients().values())
+        # Held or queued requests would run with, or long after, what is said now.
+        if "b" in flags or "x" in flags or any(seat.unsent for side in self.sides for seat in side.seats.values()):
             return
         self.steps.append(f"{name} pauses everything, meanwhile {lines}")
         self._tell(name, [f"client pause {PAUSE_MILLISECONDS} all"])
