@@ -8,7 +8,6 @@ Invariant: timing decides nothing. Where the two streams differ behind a fence, 
 only a bound in time makes a failure of it.
 """
 
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from harness.process import ServerProcess, parse_info
 from harness.wire import Argument, Reply, Wire, encode_command
 from model.differences import COMPARED_FIGURES, Heard, canonical, in_any_order, lingers_silently, shown_client
 
-AGREEMENT_SECONDS = float(os.environ.get("MODEL_SECONDS", "10"))
+AGREEMENT_SECONDS = 10.0
 PAUSE_MILLISECONDS = 40
 GUESTS = "abcd"
 SPREAD_OF_IDS = 2000
@@ -169,7 +168,9 @@ class Side:
 class Table:
     """Both servers, side by side."""
 
-    def __init__(self, ours: ServerProcess, theirs: ServerProcess) -> None:
+    def __init__(self, ours: ServerProcess, theirs: ServerProcess, patience_seconds: float = AGREEMENT_SECONDS) -> None:
+        """`patience_seconds`: how long the two may differ before it counts as a difference."""
+        self.patience_seconds = patience_seconds
         self.sides = (Side(ours), Side(theirs))
         self.steps: list[str] = []
         self._align()
@@ -298,7 +299,7 @@ class Table:
         return found
 
     def _until_same(self, read: Callable[[], list[object]]) -> None:
-        deadline = time.monotonic() + AGREEMENT_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         ours, theirs = read()
         while ours != theirs:
             if time.monotonic() > deadline:

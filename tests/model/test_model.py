@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from harness.process import ServerProcess
 from model.lines import play, steps
-from model.table import Table
+from model.table import AGREEMENT_SECONDS, Table
 
+SHRINKING_SECONDS = 1.0
 OPTIONS = ("--notify-keyspace-events", "KEA", "--loglevel", "warning")
 
 
@@ -35,12 +36,18 @@ def test_a13_random_conversations_in_all_modes_go_as_on_valkey(
         int(request.config.getoption(name)) for name in ("--model-examples", "--model-steps", "--seed")
     )
 
+    patience = [AGREEMENT_SECONDS]
+
     @hypothesis.seed(seed)
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
               phases=[Phase.generate, Phase.shrink])
     @given(script=steps(longest))
     def converse(script: list[tuple[object, ...]]) -> None:
-        with Table(*pair) as table:
-            play(table, script)
+        with Table(*pair, patience[0]) as table:
+            try:
+                play(table, script)
+            except AssertionError:
+                patience[0] = SHRINKING_SECONDS      # what follows only looks for a shorter way to the same end
+                raise
 
     converse()
