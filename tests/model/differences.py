@@ -82,6 +82,15 @@ def shown_client(fields: Mapping[str, str]) -> dict[str, str]:
     return shown
 
 
+def compared_figures(figures: Mapping[str, str], clients: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """INFO's compared figures."""
+    shown = {name: figures[name] for name in COMPARED_FIGURES}
+    if any("d" in fields["flags"] for fields in clients.values()):
+        # As above: Valkey counts the watches that FLUSHDB, FLUSHALL and SWAPDB have broken until they are dropped.
+        del shown["watching_clients"], shown["total_watched_keys"]
+    return shown
+
+
 def lingers_silently(side: "Side", name: str) -> bool:
     """Whether Valkey keeps a connection that it has decided to close: with CLIENT REPLY OFF nothing is ever written,
     and it closes only after a write (A7-2). Ranvier closes at once."""

@@ -77,11 +77,15 @@ GARBAGE = (
 WAYS_TO_GO = ("FIN", "RST", "half-close")
 
 
+def delivered_groups() -> list[tuple[str, ...]]:
+    """The groups that are delivered, each as often as it weighs."""
+    delivered = set(delivered_commands())
+    return [group for weight, group, needed in GROUPS for _ in range(weight) if delivered.issuperset(needed)]
+
+
 def lines() -> st.SearchStrategy[str]:
     """A line of a group that is delivered."""
-    delivered = set(delivered_commands())
-    groups = [group for weight, group, needed in GROUPS for _ in range(weight) if delivered.issuperset(needed)]
-    return st.sampled_from(groups).flatmap(st.sampled_from)
+    return st.sampled_from(delivered_groups()).flatmap(st.sampled_from)
 
 
 GUEST = st.sampled_from(GUESTS)
@@ -91,6 +95,7 @@ def steps(longest: int) -> st.SearchStrategy[list[tuple[object, ...]]]:
     """Steps: the name of a Table's method, and its arguments."""
     line = lines()
     kinds = (
+        (1, st.just(("nothing",))),
         (18, st.tuples(st.just("say"), GUEST, st.lists(line, min_size=1, max_size=1))),
         (4, st.tuples(st.just("say"), GUEST, st.lists(line, min_size=2, max_size=4))),
         (3, st.tuples(st.just("say"), GUEST, st.lists(line, min_size=1, max_size=3), st.integers(1, 999))),
@@ -101,6 +106,7 @@ def steps(longest: int) -> st.SearchStrategy[list[tuple[object, ...]]]:
     )
     # Not one_of: it forgets how often it was given an alternative.
     step = st.sampled_from([kind for weight, kind in kinds for _ in range(weight)]).flatmap(lambda kind: kind)
+    # Not from one step on: such lists would hardly ever grow long.
     return st.lists(step, min_size=longest // 3, max_size=longest)
 
 

@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 
 from harness.process import ServerProcess, parse_info
 from harness.wire import Argument, Reply, Wire, encode_command
-from model.differences import COMPARED_FIGURES, Heard, canonical, in_any_order, lingers_silently, shown_client
+from model.differences import (
+    COMPARED_FIGURES,
+    Heard,
+    canonical,
+    compared_figures,
+    in_any_order,
+    lingers_silently,
+    shown_client,
+)
 
 AGREEMENT_SECONDS = 10.0
 PAUSE_MILLISECONDS = 40
@@ -226,6 +234,9 @@ class Table:
                 ear.ended = True
         self.agree()
 
+    def nothing(self) -> None:
+        """What a step is made into when a shorter way to a failure is looked for."""
+
     def pause_everything(self, name: str, lines: dict[str, str]) -> None:
         """A pause of everybody, during which each of the others says one line at most.
 
@@ -292,10 +303,10 @@ class Table:
         found: list[object] = []
         for side in self.sides:
             clients = {name: shown_client(fields) for name, fields in side.clients().items()}
-            figures = side.figures()
+            figures = compared_figures(side.figures(), clients)
             channels = [sorted(side.control.call("PUBSUB", kind).plain()) for kind in ("CHANNELS", "SHARDCHANNELS")]  # type: ignore[call-overload]
             patterns = side.control.call("PUBSUB", "NUMPAT").number
-            found.append((clients, {name: figures[name] for name in COMPARED_FIGURES}, channels, patterns))
+            found.append((clients, figures, channels, patterns))
         return found
 
     def _until_same(self, read: Callable[[], list[object]]) -> None:
