@@ -17,6 +17,7 @@ from harness.process import ServerProcess, parse_info
 from harness.wire import Argument, Reply, Wire, encode_command
 from model.differences import (
     COMPARED_FIGURES,
+    UNSAID_BY_MONITORS,
     Heard,
     canonical,
     compared_figures,
@@ -181,6 +182,7 @@ class Table:
         self.patience_seconds = patience_seconds
         self.sides = (Side(ours), Side(theirs))
         self.steps: list[str] = []
+        self.monitors: set[str] = set()          # who has said MONITOR on this connection
         self._align()
         for name in GUESTS:
             self._sit(name)
@@ -204,6 +206,7 @@ class Table:
         raise AssertionError("the servers' client ids do not meet")
 
     def _sit(self, name: str) -> None:
+        self.monitors.discard(name)
         for side in self.sides:
             side.sit(name)
         assert self.sides[0].seats[name].identity == self.sides[1].seats[name].identity
@@ -212,6 +215,7 @@ class Table:
 
     def say(self, name: str, lines: Sequence[str], keep: int = 0) -> None:
         """The lines in one piece to both servers; the last `keep` thousandths of it wait for the next time."""
+        lines = self._permitted(name, lines)
         self.steps.append(f"{name}: {' ; '.join(lines)}" + (f" ({keep} of 1000 wait)" if keep else ""))
         self._tell(name, lines, keep)
         self.agree()
@@ -256,10 +260,21 @@ class Table:
             for side in self.sides:
                 side.fence()
             if other != name:
-                self._tell(other, [line])
+                self._tell(other, self._permitted(other, [line]))
         for side in self.sides:
             side.control.call("ECHO", "the pause is over")
         self.agree()
+
+    def _permitted(self, name: str, lines: Sequence[str]) -> list[str]:
+        """The lines without those whose answers differ on purpose (`differences.UNSAID_BY_MONITORS`)."""
+        said = []
+        for line in lines:
+            if name in self.monitors and line in UNSAID_BY_MONITORS:
+                continue
+            if line == "monitor":
+                self.monitors.add(name)
+            said.append(line)
+        return said
 
     def _tell(self, name: str, lines: Sequence[str], keep: int = 0) -> None:
         for side in self.sides:
