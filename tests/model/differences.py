@@ -96,6 +96,12 @@ def compared_figures(figures: Mapping[str, str], clients: Mapping[str, Mapping[s
     return shown
 
 
+def cut_short(ours: bytes, theirs: bytes) -> bool:
+    """Whether their last reply is a piece of ours: Valkey cuts EXEC's array off behind the reply to a CLIENT KILL of
+    the client itself; Ranvier delivers it whole, then closes."""
+    return len(theirs) > 0 and ours.startswith(theirs)
+
+
 def lingers_silently(side: "Side", name: str) -> bool:
     """Whether Valkey keeps a connection that it has decided to close: with CLIENT REPLY OFF nothing is ever written,
     and it closes only after a write (A7-2). Ranvier closes at once."""

@@ -21,6 +21,7 @@ from model.differences import (
     Heard,
     canonical,
     compared_figures,
+    cut_short,
     in_any_order,
     lingers_silently,
     shown_client,
@@ -68,6 +69,14 @@ class Ear(Wire):
                 break
         return found
 
+    def unread(self) -> bytes:
+        """What has arrived of a reply that is not whole."""
+        return bytes(self._buffer[self._position :])
+
+    def forget_unread(self) -> None:
+        self._buffer.clear()
+        self._position = 0
+
     def say(self, data: bytes) -> None:
         """Send; a connection that has been closed meanwhile swallows it."""
         try:
@@ -84,6 +93,7 @@ class Seat:
     identity: int
     address: bytes
     heard: list[Heard] = field(default_factory=list)
+    last: bytes = b""                # what it heard last, as it came
     unsent: bytes = b""              # the tail of a request that was sent in part
 
     def say(self, data: bytes, keep: int = 0) -> None:
@@ -136,6 +146,7 @@ class Side:
         for seat in self.seats.values():
             for reply in seat.ear.arrived():
                 seat.heard.append(canonical(reply, self.names))
+                seat.last = reply.raw
 
     # What is said
 
@@ -300,14 +311,21 @@ class Table:
         for side in self.sides:
             side.fence()
             side.listen()
+        self._forgive()
         found: list[object] = []
         for side in self.sides:
             found.append({name: (in_any_order(seat.heard), seat.ear.ended) for name, seat in side.seats.items()})
-        ours, theirs = self.sides
-        for name in GUESTS:
-            if ours.seats[name].ear.ended and not theirs.seats[name].ear.ended and lingers_silently(theirs, name):
-                theirs.seats[name].ear.ended = True
         return found
+
+    def _forgive(self) -> None:
+        """Two ways of ending a connection that differ on purpose."""
+        for name in GUESTS:
+            ours, theirs = (side.seats[name] for side in self.sides)
+            if ours.ear.ended and not theirs.ear.ended and lingers_silently(self.sides[1], name):
+                theirs.ear.ended = True
+            if ours.ear.ended and theirs.ear.ended and cut_short(ours.last, theirs.ear.unread()):
+                theirs.ear.forget_unread()
+                theirs.heard.append(ours.heard[-1])
 
     def check(self) -> None:
         """What both servers say of the guests and of their modes is the same."""

@@ -106,6 +106,18 @@ def test_a11_the_timer_of_an_ended_pause_ends_no_other(room: Room) -> None:
     assert room.heard("a") == b"+OK\r\n"
 
 
+def test_a11_a_pause_of_writes_behind_one_of_everything_lets_reads_pass(room: Room) -> None:
+    """Found by tests/model: a request that was held runs through the gates that stand when its turn comes."""
+    room.say("admin", "client pause 1000 all")
+    room.say("a", f"client pause {TWO_MINUTES} write")
+    room.say("b", "ping", "set k 1")
+    room.say("admin", "echo over")
+    room.advance(1000)
+    assert (room.heard("a"), room.heard("b"), room.heard("admin")) == (b"+OK\r\n", b"+PONG\r\n", b"$4\r\nover\r\n")
+    room.say("admin", "client unpause")
+    assert room.heard("b") == b"+OK\r\n"
+
+
 def test_a11_a_subcommand_is_held_and_refusals_are_not(room: Room) -> None:
     room.say("admin", "client pause 1000 all")
     assert room.say("a", "nosuch", "get", "client id") == (

@@ -515,7 +515,8 @@ cdef void end_pause(Core *core, Blocking *blocking) noexcept nogil:
 
 cdef void retry_held(Core *core, Client *client) except *:
     cdef Blocked *blocked = <Blocked *>client.blocked
-    if blocked != NULL and blocked.paused and not core.gates & GATE_PAUSED_WRITE:
+    # Whoever went on before may have begun another pause: the gates say whether it holds this one back, too.
+    if blocked != NULL and blocked.paused:
         core.depth += 1          # nobody is freed meanwhile
         try:
             retry(core, blocked)
