@@ -112,7 +112,10 @@ def steps(longest: int) -> st.SearchStrategy[list[tuple[object, ...]]]:
 
 def play(table: Table, script: list[tuple[object, ...]]) -> None:
     """Do the steps, compare what is shown at the end, and leave the table."""
-    for method, *arguments in script:
-        getattr(table, str(method))(*arguments)
-    table.check()
-    table.leave()
+    try:
+        for method, *arguments in script:
+            getattr(table, str(method))(*arguments)
+        table.check()
+        table.leave()
+    except (TimeoutError, EOFError) as error:
+        raise AssertionError(f"the control connection: {error!r}, after\n{table.story()}") from error

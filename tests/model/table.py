@@ -262,8 +262,10 @@ class Table:
             side.control.call("CLIENT", "UNPAUSE")
         self.agree()
         flags = "".join(fields["flags"] for side in self.sides for fields in side.clients().values())
-        # Held or queued requests would run with, or long after, what is said now.
-        if "b" in flags or "x" in flags or any(seat.unsent for side in self.sides for seat in side.seats.values()):
+        # Held or queued requests would run with, or long after, what is said now; a pipeline that was just let go may
+        # have begun a long pause again.
+        paused = any(side.figures()["paused_reason"] != "none" for side in self.sides)
+        if paused or "b" in flags or "x" in flags or any(seat.unsent for side in self.sides for seat in side.seats.values()):
             return
         self.steps.append(f"{name} pauses everything, meanwhile {lines}")
         self._tell(name, [f"client pause {PAUSE_MILLISECONDS} all"])
@@ -347,11 +349,13 @@ class Table:
         ours, theirs = read()
         while ours != theirs:
             if time.monotonic() > deadline:
-                lines = "\n  ".join(self.steps)
-                raise AssertionError(f"after\n  {lines}\n{self.sides[0].server.kind}: {ours}\n"
+                raise AssertionError(f"after\n{self.story()}\n{self.sides[0].server.kind}: {ours}\n"
                                      f"{self.sides[1].server.kind}: {theirs}")
             time.sleep(0.002)
             ours, theirs = read()
+
+    def story(self) -> str:
+        return "\n".join(f"  {step}" for step in self.steps)
 
     def leave(self) -> None:
         """All go; afterwards the servers are as they were, and no figure of a mode is left on ours."""

@@ -39,6 +39,7 @@ cdef struct Blocked:
     int value_type               # an entry.ValueType: what the awaited keys must hold
     int timed_out_reply
     bint paused                  # held back by CLIENT PAUSE
+    bint released                # the pause that held it back is over
     Waiter *waiters
     size_t waiter_count
     Arg *args

@@ -508,6 +508,7 @@ cdef void end_pause(Core *core, Blocking *blocking) noexcept nogil:
     """Whoever was held back may go on, in the order in which they came; what they sent runs in the resume step."""
     cdef Waiter *waiter = blocking.pause.first
     while waiter != NULL:
+        waiter.blocked.released = True
         if not waiter.blocked.client.waiting:
             wait_for_resume(waiter.blocked.client)
         waiter = waiter.next
@@ -516,7 +517,7 @@ cdef void end_pause(Core *core, Blocking *blocking) noexcept nogil:
 cdef void retry_held(Core *core, Client *client) except *:
     cdef Blocked *blocked = <Blocked *>client.blocked
     # Whoever went on before may have begun another pause: the gates say whether it holds this one back, too.
-    if blocked != NULL and blocked.paused:
+    if blocked != NULL and blocked.released:
         core.depth += 1          # nobody is freed meanwhile
         try:
             retry(core, blocked)
