@@ -265,7 +265,8 @@ class Table:
         # Held or queued requests would run with, or long after, what is said now; a pipeline that was just let go may
         # have begun a long pause again.
         paused = any(side.figures()["paused_reason"] != "none" for side in self.sides)
-        if paused or "b" in flags or "x" in flags or any(seat.unsent for side in self.sides for seat in side.seats.values()):
+        unsent = any(seat.unsent for side in self.sides for seat in side.seats.values())
+        if paused or unsent or "b" in flags or "x" in flags:
             return
         self.steps.append(f"{name} pauses everything, meanwhile {lines}")
         self._tell(name, [f"client pause {PAUSE_MILLISECONDS} all"])
