@@ -26,6 +26,7 @@ from ranvier.engine.core cimport (
     PHASE_READY,
     Call,
 )
+from ranvier.engine.deferred cimport deferred_bytes, deferred_leave
 from ranvier.engine.dispatch cimport client_changed, client_database_changed, client_propagate, select_database
 from ranvier.engine.input cimport input_free, query_bytes, query_memory
 from ranvier.engine.monitor cimport monitor_leave
@@ -50,6 +51,9 @@ from ranvier.engine.pubsub cimport (
 )
 from ranvier.engine.request cimport parser_init
 from ranvier.engine.surroundings cimport leave_reply_mode, update_surrounded
+from ranvier.engine.tracking cimport (
+    TRACKING_BCAST, TRACKING_BROKEN, Tracker, tracker_bytes, tracking_leave, tracking_lose_target,
+)
 from ranvier.engine.transaction cimport transaction_leave, transaction_of
 from ranvier.engine.watch cimport watch_leave
 
@@ -273,6 +277,10 @@ cdef class ClientHandle:
         self.state.capabilities &= ~<uint32_t>CAPABILITY_REDIRECT
         self.state.capabilities |= CAPABILITY_REDIRECT if value else 0
 
+    def leave_tracking(self) -> None:
+        """Track nothing any more (RESET)."""
+        tracking_leave(self.added())
+
     def finish(self) -> None:
         """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
         close_after_reply(self.added(), CLOSE_SHUTDOWN)
@@ -302,6 +310,7 @@ cdef class ClientHandle:
     def describe(self) -> dict[str, object]:
         """The fields of CLIENT LIST that the engine keeps."""
         cdef Client *c = self.added()
+        cdef const Tracker *tracker = <const Tracker *>c.tracker
         cdef size_t held = 0
         if c.head != NULL and c.head.capacity != 0:
             held = c.head.used - c.sent
@@ -318,7 +327,8 @@ cdef class ClientHandle:
             "oll": c.output_blocks,
             "omem": c.output_bytes,
             "tot-mem": (sizeof(Client) + query_memory(c) + c.kept_bytes + c.output_bytes
-                        + (16384 if c.head != NULL else 0) + subscriptions_bytes(c)),
+                        + (16384 if c.head != NULL else 0) + subscriptions_bytes(c) + tracker_bytes(c)
+                        + deferred_bytes(c)),
             "sub": subscription_count(c, KIND_CHANNEL),
             "psub": subscription_count(c, KIND_PATTERN),
             "ssub": subscription_count(c, KIND_SHARD),
@@ -337,6 +347,10 @@ cdef class ClientHandle:
             "watch-broken": c.watch_broken,
             "argv-mem": argument_bytes(c),
             "multi-mem": 0 if c.transaction == NULL else transaction_of(c).bytes,
+            "tracking": tracker != NULL,
+            "broken-redirect": tracker != NULL and tracker.flags & TRACKING_BROKEN != 0,
+            "bcast": tracker != NULL and tracker.flags & TRACKING_BCAST != 0,
+            "redir": -1 if tracker == NULL else <int64_t>tracker.redirect_id,
         }
 
 
@@ -373,6 +387,9 @@ cdef void teardown(Client *client):
     monitor_leave(client)
     blocked_leave(client)
     admin_leave(client)
+    tracking_leave(client)
+    tracking_lose_target(client)
+    deferred_leave(client)
     # 4. buffers
     input_free(client)
     output_free(client)

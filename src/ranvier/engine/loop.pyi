@@ -6,6 +6,7 @@ from ranvier.engine.client import ClientHandle
 from ranvier.engine.handles import DatabaseHandle
 from ranvier.engine.pubsub import PubSubHandle
 from ranvier.engine.settings import Settings
+from ranvier.engine.tracking import ClientTracking
 
 class CommandStatistics:
     """The engine's table of commands, as far as Python sees it (`engine/command_table`)."""
@@ -22,6 +23,7 @@ class Engine:
     databases: list[DatabaseHandle]
     pubsub: PubSubHandle
     blocked: BlockedClients
+    tracking: ClientTracking
     settings: Settings
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
@@ -37,6 +39,8 @@ class Engine:
         skip_slowlog: bool,
         quick: bool,
         secret: bool = False,
+        reads: bool = False,
+        keys_asked: bool = False,
     ) -> None: ...
     def watch(self, fd: int, callback: Callable[[], None]) -> None: ...
     def unwatch(self, fd: int) -> None: ...

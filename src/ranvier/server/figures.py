@@ -68,6 +68,7 @@ class Figures:
         return {
             **self._server.engine.blocked.figures(),
             **self._server.pause.figures(),
+            **self._server.engine.tracking.figures(),
             "used_memory": counters["used_memory_bytes"],
             "used_memory_peak": counters["used_memory_peak_bytes"],
             "used_memory_startup": self._started_memory_bytes,
