@@ -13,6 +13,7 @@ from harness.waiting import eventually
 from harness.wire import encode_command
 from modes.tracking_conversations import CONVERSATIONS, Party, conversation
 from ranvier.clock import VirtualClock
+from ranvier.commands.spec import load_table
 from ranvier.commands.tracking import overlap
 from ranvier.server.server import Server
 from ranvier.shells.memory import MemoryClient
@@ -308,11 +309,37 @@ def test_memory_of_prefixes_is_charged_to_the_client() -> None:
 
 
 def test_a4_24_commands_whose_keys_only_their_specifications_tell() -> None:
-    """None that reads is delivered yet: the hook is asked for one that has no place for its first key."""
-    with memory_server() as server:
-        record = next(bound.command for bound in server.commands.values() if bound.command.name == "LMPOP")
-        assert server.hooks.keys_of(record, [b"LMPOP", b"2", b"a", b"b", b"LEFT"]) == [b"a", b"b"]
-        assert server.hooks.keys_of(record, [b"LMPOP", b"x", b"a", b"b", b"LEFT"]) == []
+    """A count of keys at the first place: a range cannot tell them."""
+    with memory_server() as server, memory_client(server) as client, memory_client(server) as other:
+        record = load_table().get("SINTERCARD")
+        assert record is not None
+        if b"sintercard" not in server.commands:
+            server.engine.add_command("sintercard", record.arity, 0, record.key_range, lambda client, args: 0, record,
+                                      container=False, skip_slowlog=False, quick=False, reads=True, keys_asked=True)
+        client.talk(HELLO + b"CLIENT TRACKING ON\r\nSINTERCARD 2 a b\r\nSINTERCARD 9 c d\r\n")
+        assert figures(server) == (1, 2, 2, 0)
+        other.talk(b"MSET a 1 b 1 c 1 2 1\r\n")
+        assert client.talk(b"") == invalidation(b"a") + invalidation(b"b")
+
+
+def test_a13_a_blocked_client_is_told_too() -> None:
+    with memory_server() as server, memory_client(server) as client, memory_client(server) as other:
+        client.talk(HELLO + b"CLIENT TRACKING ON\r\nGET k\r\nBLPOP l 0\r\n")
+        other.talk(b"SET k 1\r\n")
+        assert client.talk(b"") == invalidation(b"k")
+        other.talk(b"RPUSH l 1\r\n")
+        assert client.talk(b"") == b"*2\r\n$1\r\nl\r\n$1\r\n1\r\n"
+
+
+def test_a8_15_whoever_leaves_in_the_turn_of_a_change_is_not_told() -> None:
+    """Prefixes go at once; what was collected for them goes nowhere."""
+    with memory_server() as server, memory_client(server) as client, memory_client(server) as other:
+        client.talk(HELLO + b"CLIENT TRACKING ON BCAST PREFIX k PREFIX l\r\n")
+        other.talk(b"SET k 1\r\nSET l 1\r\n")
+        assert client.talk(b"RESET\r\n") == b"+RESET\r\n"
+        turn(server)
+        assert client.talk(b"") == b""
+        assert figures(server) == (0, 0, 0, 0)
 
 
 # ---- prefixes --------------------------------------------------------------------------------------------------------

@@ -133,9 +133,9 @@ def tracking(client: ClientHandle, args: list[bytes]) -> Status:
     switch = option(args[0])
     if switch == b"ON":
         state = engine.tracking.state(client)
-        flags, _, existing = state or (0, 0, [])
-        _check_modes(given, state is not None, flags)
-        _check_prefixes(given.prefixes, existing)
+        _check_modes(given, state is not None, state[0] if state else 0)
+        if given.prefixes:
+            _check_prefixes(given.prefixes, engine.tracking.prefixes(client))
         engine.tracking.enable(client, given.flags, given.redirect_id, given.prefixes)
     elif switch == b"OFF":
         engine.tracking.disable(client)
@@ -173,7 +173,8 @@ def trackinginfo(client: ClientHandle, args: list[bytes]) -> dict[bytes, Any]:
     state = client.server.engine.tracking.state(client)
     if state is None:
         return {b"flags": Members([b"off"]), b"redirect": -1, b"prefixes": []}
-    flags, redirect_id, prefixes = state
+    flags, redirect_id = state
+    prefixes = client.server.engine.tracking.prefixes(client)
     words = (
         (b"on", True), (b"bcast", flags & BCAST), (b"optin", flags & OPTIN),
         (b"caching-yes", flags & OPTIN and flags & CACHING), (b"optout", flags & OPTOUT),

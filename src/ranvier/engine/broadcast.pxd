@@ -14,9 +14,9 @@ cdef void note_written(Tracking *tracking, uint64_t writer, uint64_t hash, const
                        size_t length) noexcept nogil
 # Send what was noted.
 cdef void broadcast(Tracking *tracking) noexcept nogil
-# Nothing happens when the tracker has that prefix.
-cdef void add_prefix(Tracking *tracking, Tracker *tracker, const char *text, size_t length) noexcept nogil
-cdef void leave_prefix(Tracking *tracking, Tracker *tracker, Prefix *prefix) noexcept nogil
+# `texts` are bytes, and none of them is the tracker's already.
+cdef void add_prefixes(Tracking *tracking, Tracker *tracker, list texts) except *
+cdef void leave_prefixes(Tracking *tracking, Tracker *tracker) noexcept nogil
 
 
 cdef inline char *prefix_bytes(Prefix *prefix) noexcept nogil:

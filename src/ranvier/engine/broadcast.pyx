@@ -2,11 +2,11 @@
 
 Strategy: nothing is remembered of reads. Keys that change, if anybody's prefix begins them, are collected; before the
 loop sleeps they are sorted once, and as the keys of a prefix lie side by side then, each prefix takes its share as one
-array, which its trackers share. The prefixes lie in one sorted array, in which a key finds its own by a few binary
-searches, however many there are.
+array, which its trackers share. The prefixes lie in one sorted array and know who begins them, so that a key finds its
+own by one binary search, however many there are, and those that nothing happens to cost nothing.
 
-Invariants: a Prefix has at least one tracker, and stands once among the prefixes of each; `written` is empty between
-turns. Nobody comes or goes while messages go out (engine/tracking).
+Invariants: a Prefix has at least one member, and each of the two knows its place with the other; `written` is empty
+between turns. Nobody comes or goes while messages go out (engine/tracking).
 """
 
 from libc.stdlib cimport qsort
@@ -14,7 +14,9 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 
 from ranvier.engine.memory cimport Blob, Memory, allocate, blob_data, blob_new, blob_release, release, resize
 from ranvier.engine.table cimport Layout, table_clear, table_find, table_init, table_insert, table_visit
-from ranvier.engine.tracking cimport HEADER_BYTES, TRACKING_NOLOOP, WrittenKey, key_size, put_header, put_key, send
+from ranvier.engine.tracking cimport (
+    HEADER_BYTES, TRACKING_NOLOOP, OwnPrefix, PrefixMember, WrittenKey, key_size, put_header, put_key, send,
+)
 
 
 cdef const char *written_key_name(const void *item, size_t *length) noexcept nogil:
@@ -49,89 +51,151 @@ cdef inline int compare(const char *one, size_t one_length, const char *other, s
     return (one_length > other_length) - (one_length < other_length)
 
 
-cdef size_t prefixes_before(Tracking *tracking, const char *key, size_t length, bint included) noexcept nogil:
-    """How many prefixes stand before the key in their order; `included`: one that equals it counts, too."""
-    cdef size_t low = 0, high = tracking.prefix_count, middle
-    cdef int order
-    while low < high:
-        middle = (low + high) // 2
-        order = compare(prefix_bytes(tracking.prefixes[middle]), tracking.prefixes[middle].length, key, length)
-        if order < 0 or (included and order == 0):
+cdef inline int compare_prefixes(Prefix *one, Prefix *other) noexcept nogil:
+    return compare(prefix_bytes(one), one.length, prefix_bytes(other), other.length)
+
+
+cdef int prefix_order(const void *one, const void *other) noexcept nogil:
+    return compare_prefixes((<Prefix **>one)[0], (<Prefix **>other)[0])
+
+
+cdef size_t prefixes_up_to(Tracking *tracking, size_t count, const char *key, size_t length) noexcept nogil:
+    """How many of the first `count` prefixes stand before the key, or equal it."""
+    cdef size_t low = 0, middle
+    cdef Prefix *prefix
+    while low < count:
+        middle = (low + count) // 2
+        prefix = tracking.prefixes[middle]
+        if compare(prefix_bytes(prefix), prefix.length, key, length) <= 0:
             low = middle + 1
         else:
-            high = middle
+            count = middle
     return low
 
 
-cdef bint has_prefix(Tracking *tracking, const char *key, size_t length) noexcept nogil:
-    """Whether a prefix begins the key.
-
-    All that do stand at or before it in their order, and whatever stands between shares them: so if the nearest one
-    does not begin the key, only what the two have in common can hold one that does.
-    """
-    cdef size_t place, common
+cdef void settle(Tracking *tracking) noexcept nogil:
+    """Find everybody's parent: in the sorted array, those that begin a prefix are the parents of the one before it."""
+    cdef size_t i
     cdef Prefix *prefix
-    while True:
-        place = prefixes_before(tracking, key, length, True)
-        if place == 0:
-            return False
-        prefix = tracking.prefixes[place - 1]
-        common = 0
-        while common < prefix.length and common < length and prefix_bytes(prefix)[common] == key[common]:
-            common += 1
-        if common == prefix.length:
-            return True
-        length = common
+    cdef Prefix *parent = NULL
+    for i in range(tracking.prefix_count):
+        prefix = tracking.prefixes[i]
+        while parent != NULL and (parent.length > prefix.length
+                                  or memcmp(prefix_bytes(parent), prefix_bytes(prefix), parent.length) != 0):
+            parent = parent.parent
+        prefix.parent = parent
+        prefix.root_length = prefix.length if parent == NULL else parent.root_length
+        parent = prefix
+    tracking.prefixes_settled = True
 
 
-cdef void add_prefix(Tracking *tracking, Tracker *tracker, const char *text, size_t length) noexcept nogil:
-    cdef size_t i, place = prefixes_before(tracking, text, length, False)
-    cdef Prefix *prefix = NULL
-    if place < tracking.prefix_count:
-        prefix = tracking.prefixes[place]
-    if prefix == NULL or compare(prefix_bytes(prefix), prefix.length, text, length) != 0:
-        prefix = <Prefix *>allocate(tracking.memory, sizeof(Prefix) + length)
-        memset(prefix, 0, sizeof(Prefix))
-        prefix.length = length
-        memcpy(prefix_bytes(prefix), text, length)
-        tracking.prefixes = <Prefix **>resize(tracking.memory, tracking.prefixes,
-                                              (tracking.prefix_count + 1) * sizeof(Prefix *))
-        memmove(tracking.prefixes + place + 1, tracking.prefixes + place,
-                (tracking.prefix_count - place) * sizeof(Prefix *))
-        tracking.prefixes[place] = prefix
-        tracking.prefix_count += 1
-    for i in range(tracker.prefix_count):
-        if tracker.prefixes[i] == prefix:
-            return
+cdef Prefix *nearest_prefix(Tracking *tracking, const char *key, size_t length, size_t *common) noexcept nogil:
+    """The last prefix at or before the key in their order, or NULL, and how many bytes the two share.
+
+    Whatever stands between a key and a prefix that begins it begins so, too: all prefixes of the key are this one and
+    its parents, as far as they are no longer than `common`.
+    """
+    cdef size_t place, shared = 0
+    cdef Prefix *prefix
+    if not tracking.prefixes_settled:
+        settle(tracking)
+    place = prefixes_up_to(tracking, tracking.prefix_count, key, length)
+    if place == 0:
+        return NULL
+    prefix = tracking.prefixes[place - 1]
+    while shared < prefix.length and shared < length and prefix_bytes(prefix)[shared] == key[shared]:
+        shared += 1
+    common[0] = shared
+    return prefix
+
+
+cdef bint has_prefix(Tracking *tracking, const char *key, size_t length) noexcept nogil:
+    cdef size_t common = 0
+    cdef Prefix *prefix = nearest_prefix(tracking, key, length, &common)
+    return prefix != NULL and prefix.root_length <= common
+
+
+cdef void join(Tracking *tracking, Tracker *tracker, Prefix *prefix) noexcept nogil:
+    cdef OwnPrefix *own = &tracker.prefixes[tracker.prefix_count]
     if prefix.count == prefix.capacity:
         prefix.capacity = 2 * prefix.capacity if prefix.capacity > 0 else 1
-        prefix.trackers = <Tracker **>resize(tracking.memory, prefix.trackers, prefix.capacity * sizeof(Tracker *))
-    prefix.trackers[prefix.count] = tracker
+        prefix.members = <PrefixMember *>resize(tracking.memory, prefix.members,
+                                                prefix.capacity * sizeof(PrefixMember))
+    own.prefix = prefix
+    own.place = prefix.count
+    prefix.members[prefix.count].tracker = tracker
+    prefix.members[prefix.count].place = tracker.prefix_count
     prefix.count += 1
-    tracker.prefixes = <Prefix **>resize(tracking.memory, tracker.prefixes,
-                                         (tracker.prefix_count + 1) * sizeof(Prefix *))
-    tracker.prefixes[tracker.prefix_count] = prefix
     tracker.prefix_count += 1
-    tracker.prefix_bytes += sizeof(Prefix) + 3 * sizeof(void *) + length
+    tracker.prefix_bytes += sizeof(Prefix) + sizeof(PrefixMember) + sizeof(OwnPrefix) + prefix.length
 
 
-cdef void leave_prefix(Tracking *tracking, Tracker *tracker, Prefix *prefix) noexcept nogil:
-    cdef size_t i = 0, place
-    while prefix.trackers[i] != tracker:
-        i += 1
-    prefix.count -= 1
-    prefix.trackers[i] = prefix.trackers[prefix.count]
-    if prefix.count > 0:
-        return
-    place = prefixes_before(tracking, prefix_bytes(prefix), prefix.length, False)
-    tracking.prefix_count -= 1
-    memmove(tracking.prefixes + place, tracking.prefixes + place + 1,
-            (tracking.prefix_count - place) * sizeof(Prefix *))
-    release(tracking.memory, prefix.trackers)
-    release(tracking.memory, prefix)
-    if tracking.prefix_count == 0:
+cdef void add_prefixes(Tracking *tracking, Tracker *tracker, list texts) except *:
+    """All at once, so that many of them cost one sort. None of them may be the tracker's already."""
+    cdef size_t place, known = tracking.prefix_count, count = len(texts)
+    cdef Prefix *prefix
+    cdef bytes text
+    tracker.prefixes = <OwnPrefix *>resize(tracking.memory, tracker.prefixes,
+                                           (tracker.prefix_count + count) * sizeof(OwnPrefix))
+    tracking.prefixes = <Prefix **>resize(tracking.memory, tracking.prefixes, (known + count) * sizeof(Prefix *))
+    for text in texts:
+        place = prefixes_up_to(tracking, known, text, len(text))
+        prefix = tracking.prefixes[place - 1] if place > 0 else NULL
+        if prefix == NULL or compare(prefix_bytes(prefix), prefix.length, text, len(text)) != 0:
+            prefix = <Prefix *>allocate(tracking.memory, sizeof(Prefix) + len(text))
+            memset(prefix, 0, sizeof(Prefix))
+            prefix.length = len(text)
+            memcpy(prefix_bytes(prefix), <const char *>text, len(text))
+            tracking.prefixes[tracking.prefix_count] = prefix
+            tracking.prefix_count += 1
+        join(tracking, tracker, prefix)
+    count = tracking.prefix_count - known
+    if count == 1:
+        prefix = tracking.prefixes[known]
+        place = prefixes_up_to(tracking, known, prefix_bytes(prefix), prefix.length)
+        memmove(tracking.prefixes + place + 1, tracking.prefixes + place, (known - place) * sizeof(Prefix *))
+        tracking.prefixes[place] = prefix
+    elif count > 1:
+        qsort(tracking.prefixes, tracking.prefix_count, sizeof(Prefix *), prefix_order)
+    if count > 0:
+        tracking.prefixes_settled = False
+
+
+cdef void drop_unused(Tracking *tracking) noexcept nogil:
+    cdef size_t i, kept = 0
+    cdef Prefix *prefix
+    for i in range(tracking.prefix_count):
+        prefix = tracking.prefixes[i]
+        if prefix.count > 0:
+            tracking.prefixes[kept] = prefix
+            kept += 1
+        else:
+            release(tracking.memory, prefix.members)
+            release(tracking.memory, prefix)
+    tracking.prefix_count = kept
+    tracking.prefixes_settled = False
+    if kept == 0:
         release(tracking.memory, tracking.prefixes)
         tracking.prefixes = NULL
+
+
+cdef void leave_prefixes(Tracking *tracking, Tracker *tracker) noexcept nogil:
+    cdef size_t i
+    cdef bint unused = False
+    cdef OwnPrefix *own
+    cdef PrefixMember *place
+    for i in range(tracker.prefix_count):
+        own = &tracker.prefixes[i]
+        own.prefix.count -= 1
+        place = &own.prefix.members[own.place]
+        place[0] = own.prefix.members[own.prefix.count]
+        place.tracker.prefixes[place.place].place = own.place
+        unused = unused or own.prefix.count == 0
+    release(tracking.memory, tracker.prefixes)
+    tracker.prefixes = NULL
+    tracker.prefix_count = 0
+    if unused:
+        drop_unused(tracking)
 
 
 # ---- keys that change -----------------------------------------------------------------------------------------------
@@ -201,7 +265,7 @@ cdef void broadcast_prefix(Tracking *tracking, Prefix *prefix, WrittenKey **keys
     cdef Tracker *tracker
     cdef size_t i, own
     for i in range(prefix.count):
-        tracker = prefix.trackers[i]
+        tracker = prefix.members[i].tracker
         own = written_by(keys, count, tracker.id) if tracker.flags & TRACKING_NOLOOP else 0
         if own == 0:
             send_blob(tracking, tracker, everything)
@@ -212,34 +276,49 @@ cdef void broadcast_prefix(Tracking *tracking, Prefix *prefix, WrittenKey **keys
     blob_release(tracking.memory, everything)
 
 
-cdef inline bint begins(Prefix *prefix, const WrittenKey *key) noexcept nogil:
-    return key.length >= prefix.length and memcmp(key + 1, prefix_bytes(prefix), prefix.length) == 0
+cdef Prefix *share_out(Tracking *tracking, WrittenKey **keys, size_t count) noexcept nogil:
+    """Give each prefix its part of the sorted keys; the prefixes that got one, linked."""
+    cdef Prefix *found = NULL
+    cdef Prefix *prefix
+    cdef size_t i, common = 0
+    for i in range(count):
+        prefix = nearest_prefix(tracking, <const char *>(keys[i] + 1), keys[i].length, &common)
+        while prefix != NULL and prefix.length > common:
+            prefix = prefix.parent
+        while prefix != NULL:
+            if prefix.written_count == 0:
+                prefix.first_written = i
+                prefix.next_written = found
+                found = prefix
+            prefix.written_count += 1
+            prefix = prefix.parent
+    return found
 
 
 cdef void broadcast(Tracking *tracking) noexcept nogil:
     cdef Sorted written
-    cdef size_t bucket, place, low, high, end
+    cdef size_t i, count = 0
     cdef Prefix *prefix
+    cdef Prefix **prefixes
+    if tracking.prefix_count == 0:
+        table_clear(&tracking.written)
+        return
     written.count = 0
     written.keys = <WrittenKey **>allocate(tracking.memory, tracking.written.count * sizeof(WrittenKey *))
-    for bucket in range(tracking.written.buckets):
-        table_visit(&tracking.written, bucket, collect, &written)
+    for i in range(tracking.written.buckets):
+        table_visit(&tracking.written, i, collect, &written)
     qsort(written.keys, written.count, sizeof(WrittenKey *), compare_written)
-    for place in range(tracking.prefix_count):
-        prefix = tracking.prefixes[place]
-        low = 0
-        high = written.count
-        while low < high:
-            end = (low + high) // 2
-            if compare(<const char *>(written.keys[end] + 1), written.keys[end].length, prefix_bytes(prefix),
-                       prefix.length) < 0:
-                low = end + 1
-            else:
-                high = end
-        end = low
-        while end < written.count and begins(prefix, written.keys[end]):
-            end += 1
-        if end > low:
-            broadcast_prefix(tracking, prefix, written.keys + low, end - low)
+    prefixes = <Prefix **>allocate(tracking.memory, tracking.prefix_count * sizeof(Prefix *))
+    prefix = share_out(tracking, written.keys, written.count)
+    while prefix != NULL:
+        prefixes[count] = prefix
+        count += 1
+        prefix = prefix.next_written
+    # In their order, as on the reference servers.
+    qsort(prefixes, count, sizeof(Prefix *), prefix_order)
+    for i in range(count):
+        broadcast_prefix(tracking, prefixes[i], written.keys + prefixes[i].first_written, prefixes[i].written_count)
+        prefixes[i].written_count = 0
+    release(tracking.memory, prefixes)
     release(tracking.memory, written.keys)
     table_clear(&tracking.written)

@@ -29,15 +29,28 @@ cdef struct Tracker:
     Client *target               # who gets them: NULL when that client is gone
     Tracker *next_of_target
     Tracker *previous_of_target
-    Prefix **prefixes
+    OwnPrefix *prefixes
     size_t prefix_count
     size_t prefix_bytes
 
+cdef struct OwnPrefix:
+    Prefix *prefix
+    size_t place                 # in prefix.members
+
+cdef struct PrefixMember:
+    Tracker *tracker
+    size_t place                 # in tracker.prefixes
+
 # A prefix of BCAST mode; exists while somebody tracks it.
 cdef struct Prefix:
-    Tracker **trackers
+    PrefixMember *members
     size_t count
     size_t capacity
+    Prefix *parent               # the longest other prefix that begins it, or NULL
+    size_t root_length           # of the shortest prefix that begins it; its own when no other does
+    size_t first_written         # its keys in the array of this turn's
+    size_t written_count
+    Prefix *next_written         # the prefixes with such keys, in no order
     size_t length                # its bytes follow
 
 # A key that somebody has read in default mode.
@@ -59,6 +72,7 @@ cdef struct Tracking:
     Table trackers               # by client id
     Prefix **prefixes            # sorted by their bytes
     size_t prefix_count
+    bint prefixes_settled        # `parent` and `root_length` of all of them are right
     Table written                # WrittenKey
     size_t maximum_keys          # tracking-table-max-keys, 0: no limit
     size_t trims_in_vain         # in a row: each lets the next remove more

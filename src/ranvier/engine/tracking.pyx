@@ -17,7 +17,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcmp, memcpy, memmove, memset, strlen
 
 from ranvier.engine.broadcast cimport (
-    add_prefix, broadcast, broadcast_begin, broadcast_end, has_prefix, leave_prefix, note_written, prefix_bytes,
+    add_prefixes, broadcast, broadcast_begin, broadcast_end, has_prefix, leave_prefixes, note_written, prefix_bytes,
 )
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport (
@@ -412,22 +412,28 @@ cdef Tracker *enter(Client *client) noexcept nogil:
     return tracker
 
 
+cdef bint tracks_everything(const Tracker *tracker) noexcept nogil:
+    """Whether the empty prefix is among its own."""
+    cdef size_t i
+    for i in range(tracker.prefix_count):
+        if tracker.prefixes[i].prefix.length == 0:
+            return True
+    return False
+
+
 cdef void tracking_leave(Client *client) noexcept nogil:
     cdef Tracking *tracking = tracking_of(client.core)
     cdef Tracker *tracker = <Tracker *>client.tracker
-    cdef size_t i
     if tracker == NULL:
         return
     client.tracker = NULL
     client.after_command &= ~<uint32_t>AFTER_TRACKING
-    for i in range(tracker.prefix_count):
-        leave_prefix(tracking, tracker, tracker.prefixes[i])
+    leave_prefixes(tracking, tracker)
     set_target(tracker, NULL)
     table_remove(&tracking.trackers, hash_in(&tracking.trackers, <const char *>tracker, ID_BYTES),
                  <const char *>tracker, ID_BYTES)
     if tracking.trackers.count == 0:
         table_clear(&tracking.trackers)
-    release(tracking.memory, tracker.prefixes)
     release(tracking.memory, tracker)
     set_effect(client.core)
 
@@ -469,17 +475,16 @@ cdef class ClientTracking:
     def enable(self, handle: ClientHandle, flags: int, redirect_id: int, prefixes: list[bytes]) -> None:
         """Let a client track, or track otherwise. `redirect_id` 0: the messages are its own.
 
-        `prefixes` come to those it has already; in BCAST mode none of them stands for the empty one.
+        `prefixes` come to those it has already, and are others; in BCAST mode none of them stands for the empty one.
         """
         cdef Client *client = handle.added()
         cdef Tracker *tracker = enter(client)
-        cdef bytes prefix
         tracker.flags = (tracker.flags & TRACKING_CACHING) | <uint32_t>flags
         tracker.redirect_id = redirect_id
         set_target(tracker, self.find(redirect_id) if redirect_id else NULL)
         if flags & TRACKING_BCAST:
-            for prefix in prefixes or [b""]:
-                add_prefix(tracking_of(self.core), tracker, prefix, len(prefix))
+            if prefixes or not tracks_everything(tracker):
+                add_prefixes(tracking_of(self.core), tracker, prefixes or [b""])
         set_effect(self.core)
 
     def disable(self, handle: ClientHandle) -> None:
@@ -492,19 +497,25 @@ cdef class ClientTracking:
         if tracker != NULL:
             tracker.flags |= TRACKING_CACHING
 
-    def state(self, handle: ClientHandle) -> tuple[int, int, list[bytes]] | None:
-        """Flags, the id that messages are redirected to (0: none), and the prefixes, sorted. None: it does not track.
+    def state(self, handle: ClientHandle) -> tuple[int, int] | None:
+        """Flags, and the id that messages are redirected to (0: none). None: it does not track.
 
         The target may have left unnoticed: TRACKING_BROKEN is set by the first message that it misses.
         """
         cdef Tracker *tracker = <Tracker *>handle.added().tracker
+        return None if tracker == NULL else (tracker.flags, tracker.redirect_id)
+
+    def prefixes(self, handle: ClientHandle) -> list[bytes]:
+        """The prefixes that a client tracks, sorted."""
+        cdef Tracker *tracker = <Tracker *>handle.added().tracker
+        cdef Prefix *prefix
         cdef size_t i
-        if tracker == NULL:
-            return None
-        prefixes = []
-        for i in range(tracker.prefix_count):
-            prefixes.append(prefix_bytes(tracker.prefixes[i])[:tracker.prefixes[i].length])
-        return tracker.flags, tracker.redirect_id, sorted(prefixes)
+        found = []
+        if tracker != NULL:
+            for i in range(tracker.prefix_count):
+                prefix = tracker.prefixes[i].prefix
+                found.append(prefix_bytes(prefix)[:prefix.length])
+        return sorted(found)
 
     def broadcast(self) -> None:
         """Send what changed in this turn to those who track prefixes."""
