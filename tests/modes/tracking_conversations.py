@@ -486,14 +486,17 @@ class Party:
         self.ids: dict[str, int] = {}
 
     def __enter__(self) -> "Party":
-        with self.server.connect() as wire:
-            wire.call("FLUSHALL")
-            wire.call("SELECT", 1)
+        self.flush()
         return self
 
     def __exit__(self, *_: object) -> None:
         for wire in self.wires.values():
             wire.close()
+        self.flush()
+
+    def flush(self) -> None:
+        with self.server.connect() as wire:
+            wire.call("FLUSHALL")
 
     def wire(self, who: str) -> Wire:
         if who not in self.wires:
