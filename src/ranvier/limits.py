@@ -34,6 +34,9 @@ SUBSCRIBER_BLOCKS = 2048  # kept beside those, one for each subscriber: a messag
 # Closing -------------------------------------------------------------------------------------------------------------
 LINGER_BYTES = 1024**2  # discarded after a protocol error, so that no reset eats the error text
 LINGER_MILLISECONDS = 2000
+CLOSED_ENTRIES = 128  # client-closed-max-len: closes that CLIENT CLOSED can tell of
+CLOSED_ENTRIES_MAXIMUM = 1024**2  # an entry takes about half a kilobyte
+CLOSED_NAME_BYTES = 128  # kept of a client's name by each of them
 
 # Accepting -----------------------------------------------------------------------------------------------------------
 ACCEPTS_PER_TURN = 10  # max-new-connections-per-cycle

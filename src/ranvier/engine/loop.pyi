@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 from ranvier.clock import Clock
 from ranvier.engine.blocked import BlockedClients
@@ -16,13 +17,15 @@ class CommandStatistics:
 class Engine:
     """One server's engine: its loop, its clients, its databases."""
 
-    hooks: object
+    hooks: Any
     clock: Clock
     commands: CommandStatistics
     databases: list[DatabaseHandle]
     pubsub: PubSubHandle
     blocked: BlockedClients
     settings: Settings
+    audited: bool
+    ending: bool
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,
@@ -59,6 +62,8 @@ class Engine:
     def clients(self) -> list[ClientHandle]: ...
     @property
     def owes_replies(self) -> bool: ...
+    @property
+    def closes_in_progress(self) -> bool: ...
     @property
     def frees_values(self) -> bool: ...
     @property

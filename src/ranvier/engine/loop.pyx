@@ -24,6 +24,7 @@ from libc.string cimport memset
 from posix.unistd cimport close as close_descriptor
 
 from ranvier.engine.admin cimport admin_events_again, admin_events_first
+from ranvier.engine.audit cimport audit
 from ranvier.engine.blocked cimport BlockedClients, blocked_clients, blocking_begin, blocking_end, next_deadline_ms
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport (
@@ -54,7 +55,7 @@ from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogra
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
 from ranvier.engine.natives cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks, output_free, output_take, spare_bytes
-from ranvier.engine.phase cimport request_close
+from ranvier.engine.phase cimport CLOSE_SHUTDOWN, request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
 from ranvier.engine.pubsub cimport PubSubHandle, pubsub_handle
 from ranvier.engine.request cimport batch_free, batch_init
@@ -63,6 +64,7 @@ from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
     clients_bytes,
+    closes_in_progress,
     expire_some_keys,
     feed_client,
     key_expired,
@@ -122,6 +124,8 @@ cdef class Engine:
     cdef readonly PubSubHandle pubsub
     cdef readonly BlockedClients blocked
     cdef readonly Settings settings
+    cdef public bint audited         # test runs: see engine/audit
+    cdef public bint ending          # a shutdown has begun: before_sleep asks how far it is
     cdef object __weakref__
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
@@ -409,6 +413,7 @@ cdef class Engine:
         """Tear down the clients that are closing and let go of those that are closed."""
         cdef Client *client
         cdef int i
+        cdef bint freed = self.core.closed != NULL
         # A handler may call this: then the client that is served, and those yet to be resumed, are still in use.
         while self.core.closed != NULL and self.core.depth == 0:
             client = self.core.closed
@@ -422,6 +427,9 @@ cdef class Engine:
             handle = <ClientHandle>client.handle
             Py_DECREF(handle)
             self.hooks.client_closed(handle)
+        if freed and self.audited and self.core.depth == 0:
+            audit(&self.core, [self.events[i].token for i in range(self.event_next, self.event_count)
+                               if self.events[i].token != 0 and not self.events[i].token & 1])
 
     def trim_memory(self) -> None:
         """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
@@ -489,6 +497,11 @@ cdef class Engine:
     def owes_replies(self) -> bool:
         """Some client's socket has not taken all replies yet."""
         return owes_replies(&self.core)
+
+    @property
+    def closes_in_progress(self) -> bool:
+        """Some client is on its way out: what it is owed is being written, or its last input drained."""
+        return closes_in_progress(&self.core)
 
     @property
     def client_count(self) -> int:
@@ -567,7 +580,7 @@ cdef class Engine:
         if self._wake_write < 0:
             return
         for handle in self.clients:
-            (<ClientHandle>handle).close(12)
+            (<ClientHandle>handle).close(CLOSE_SHUTDOWN)
         self.free_closed()
         self.unwatch(self._wake_read)
         with self._wake_lock:

@@ -14,11 +14,19 @@ cdef enum CloseReason:
     CLOSE_QUERY_LIMIT = 7
     CLOSE_KILLED = 8
     CLOSE_IDLE = 9
-    CLOSE_REFUSED = 10
+    CLOSE_MAXIMUM_CLIENTS = 10       # refused at once: never a client
     CLOSE_BUG = 11
     CLOSE_SHUTDOWN = 12
     CLOSE_ATTACK = 13
-    CLOSE_PROXY = 14                 # a bad, oversized or late PROXY header
+    CLOSE_EVICTED = 14               # maxmemory-clients
+    CLOSE_PROTECTED_MODE = 15        # refused at once: never a client
+    CLOSE_PROXY = 16        # no valid PROXY header came from where one must
+    CLOSE_UNAUTHENTICATED = 17       # past a limit that holds until AUTH
+    CLOSE_USER = 18                  # its user is gone, or may no longer do what it does
+    CLOSE_REPLICATION = 19           # the link between primary and replica is given up
+    CLOSE_HANDSHAKE = 20             # TLS, or the time it may take
+    CLOSE_ACCEPT_FAILED = 21         # the system refused to set the connection up
+    CLOSE_REASONS = 22
 
 # Move a client to `phase`; an illegal move is a bug and ends the process in debug builds, else it is refused (0).
 cdef bint set_phase(Client *client, int phase) noexcept nogil
@@ -26,6 +34,8 @@ cdef bint set_phase(Client *client, int phase) noexcept nogil
 cdef void request_close(Client *client, int reason) noexcept nogil
 # Nothing more is parsed; closed when all that is owed is written (at once when nothing is).
 cdef void close_after_reply(Client *client, int reason) noexcept nogil
+# The same for the server's end: even who is owed nothing goes through the write step, which sees to unread input.
+cdef void close_at_the_end(Client *client) noexcept nogil
 cdef const char *close_reason_name(int reason) noexcept nogil
 
 

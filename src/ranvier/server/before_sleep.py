@@ -20,6 +20,9 @@ def before_sleep(engine: Engine) -> None:
     engine.write_replies()
     # Closed clients are freed after the write step, which may close some, and before anything counts clients.
     engine.free_closed()
+    # A shutdown goes on when the write step has delivered what was owed and the free step has let go of who left.
+    if engine.ending:
+        engine.hooks.shutdown_step()
     # Values that were unlinked are freed last: nobody waits for them.
     engine.free_values()
     # Do NOT add anything below: the next thing is the poll.

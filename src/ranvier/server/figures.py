@@ -68,6 +68,7 @@ class Figures:
         return {
             **self._server.engine.blocked.figures(),
             **self._server.pause.figures(),
+            **self._server.end.figures(),
             "used_memory": counters["used_memory_bytes"],
             "used_memory_peak": counters["used_memory_peak_bytes"],
             "used_memory_startup": self._started_memory_bytes,
@@ -90,6 +91,7 @@ class Figures:
             "expired_keys": counters["expired_keys"],
             "client_query_buffer_limit_disconnections": counters["query_buffer_disconnections"],
             "client_output_buffer_limit_disconnections": counters["output_buffer_disconnections"],
+            "client_closes": ",".join(f"{reason}={count}" for reason, count in self._server.closed.counts.items()),
             "eventloop_cycles": counters["turns"],
             "instantaneous_ops_per_sec": int(self.rates.per_second("commands")),
             "instantaneous_input_kbps": self.rates.per_second("input_bytes") / 1024,
