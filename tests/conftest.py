@@ -8,8 +8,8 @@ import pytest
 
 from harness.process import ServerProcess, StartServer
 
-# Every server of the run, in this process or another, looks after each close whether anything still refers to the client
-# (engine/audit); what it finds ends the server, and the test. RANVIER_AUDIT=0 leaves it out: for figures.
+# Every server of the run, in this process or another, looks after each close whether anything still refers to the
+# client (engine/audit); what it finds ends the server, and the test. RANVIER_AUDIT=0 leaves it out: for figures.
 os.environ.setdefault("RANVIER_AUDIT", "1")
 
 STARTED = pytest.StashKey[list[ServerProcess]]()

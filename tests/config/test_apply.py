@@ -24,6 +24,9 @@ class Recorder:
     def apply_client_limits(self) -> None:
         self._called("apply_client_limits")
 
+    def apply_closed(self) -> None:
+        self._called("apply_closed")
+
     def apply_directory(self) -> None:
         self._called("apply_directory")
 

@@ -88,7 +88,8 @@ def shutdown(client: Client, args: list[bytes]) -> Reply:
     if client.deny_blocking and b"NOW" not in words:
         raise CommandError("ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client")
     client.server.shutdown(
-        client, save=save, now=b"NOW" in words, force=b"FORCE" in words, safe=b"SAFE" in words, failover=b"FAILOVER" in words,
+        client, save=save, now=b"NOW" in words, force=b"FORCE" in words, safe=b"SAFE" in words,
+        failover=b"FAILOVER" in words,
     )
     return NoReply
 

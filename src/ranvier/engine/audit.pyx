@@ -8,7 +8,7 @@ do. A new mode adds its walk to `audit`, and its counters.
 
 from libc.stdint cimport uintptr_t
 
-from ranvier.engine.blocked cimport AwaitedKey, Blocked, Blocking, Waiter
+from ranvier.engine.blocked cimport AwaitedKey, Blocking, Waiter
 from ranvier.engine.core cimport PHASE_BLOCKED, PHASE_CLOSED, PHASE_CLOSING, Client
 from ranvier.engine.pubsub cimport KINDS, Channel, PubSub, subscription_count
 from ranvier.engine.table cimport Table, table_visit

@@ -349,7 +349,7 @@ cdef void reply_timed_out(Client *client, int reply) noexcept nogil:
         reply_null(client)
     elif reply == TIMED_OUT_ZERO:
         reply_integer(client, 0)
-    else:
+    elif reply == TIMED_OUT_ZEROS:
         reply_array(client, 2)
         reply_integer(client, 0)
         reply_integer(client, 0)

@@ -134,7 +134,7 @@ class Server:
             self.engine.close()
             self.spare_descriptors.fill(0)
 
-    def post(self, action: Callable[[], None]) -> None:
+    def post(self, action: Callable[[], object]) -> None:
         """Have the server's thread run `action`; any thread may call."""
         self.engine.post(action)
 

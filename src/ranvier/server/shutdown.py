@@ -91,7 +91,7 @@ class Shutdown:
         server, engine = self._server, self._server.engine
         if flags.failover:
             raise CommandError(NO_CLUSTER)
-        server.log.log(WARNING, f"User requested shutdown...{who}")
+        server.log.log(NOTICE, f"User requested shutdown...{who}")
         self._check_save(flags)
         patience_ms = 0 if flags.now else 1000 * server.configuration.shutdown_timeout_seconds
         deadline_ms = engine.monotonic_ms + patience_ms
@@ -160,4 +160,6 @@ class Shutdown:
         if not self.begun:
             return {}
         left_ms = max(0, self._deadline_ms - self._server.engine.monotonic_ms)
-        return {"paused_reason": "shutdown_in_progress", "paused_actions": "all", "paused_timeout_milliseconds": left_ms}
+        return {
+            "paused_reason": "shutdown_in_progress", "paused_actions": "all", "paused_timeout_milliseconds": left_ms,
+        }
