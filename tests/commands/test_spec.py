@@ -34,7 +34,7 @@ def test_record_is_complete_and_readable(record: Command) -> None:
 
 
 def test_table_has_every_command_of_valkey() -> None:
-    assert len(TABLE) == 425
+    assert len([record for record in TABLE if not record.own]) == 425
     assert len(TABLE.top_level()) == 258        # Sentinel's container beside Valkey's 257
 
 

@@ -146,7 +146,7 @@ def test_field_names_are_the_reference_names(valkey: ServerProcess) -> None:
     theirs = {name for name in valkey.info("everything") if not name.startswith(LEFT_OUT)}
     ours = {name for section in SECTIONS.values() for name in section}
     assert theirs <= ours
-    added = {"ranvier_version", "redis_mode"}
+    added = {"ranvier_version", "redis_mode", "client_closes"}
     assert {name for name in ours - theirs if not name.startswith(LEFT_OUT)} == added
 
 

@@ -259,6 +259,12 @@ cdef class Engine:
         heapq.heappush(self._timers, (monotonic_ms, self.timer_sequence, callback))
         self.next_timer_ms = self._timers[0][0]
 
+    def cancel(self, callback: object) -> None:
+        """Forget every `call_at` of this callback that has not come yet."""
+        self._timers = [timer for timer in self._timers if timer[2] != callback]
+        heapq.heapify(self._timers)
+        self.next_timer_ms = self._timers[0][0] if self._timers else -1
+
     cdef void call(self, object callback) except *:
         """Run what the loop was asked to; a bug in it is logged, and the server goes on (design, law 13)."""
         try:

@@ -123,6 +123,7 @@ class Shutdown:
         self._stage = Stage.RUNNING
         self._server.log.log(NOTICE, "Shutdown manually aborted.")
         self._server.engine.ending = False
+        self._server.engine.cancel(self._wake)
         self._server.engine.blocked.hold_for_shutdown(False)
         callbacks, self._when_aborted = self._when_aborted, []
         for callback in callbacks:

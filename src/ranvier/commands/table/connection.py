@@ -39,6 +39,7 @@ COMMANDS = (
         since="0.1.0", complexity="O(N) where N is the number of entries asked for",
         summary="Returns the connections that ended last, with the reason of each.",
         arguments="[COUNT count:integer]",
+        own=True,
         handler="closed:client_closed",
     ),
     command(
