@@ -39,11 +39,11 @@ def closed(client: MemoryClient, *words: str | int) -> list[dict[str, object]]:
     """CLIENT CLOSED in RESP3, texts decoded."""
     client.talk(b"HELLO 3\r\n")
     (reply,) = read_replies(client.talk(encode_command("CLIENT", "CLOSED", *words)))
-    found = []
+    found: list[dict[str, object]] = []
     for entry in reply.items:
         assert entry.kind == b"%"
         values = [item.value.decode() if isinstance(item.value, bytes) else item.value for item in entry.items]
-        found.append(dict(zip(values[::2], values[1::2], strict=True)))
+        found.append({str(name): value for name, value in zip(values[::2], values[1::2], strict=True)})
     return found
 
 
@@ -93,10 +93,8 @@ def by_output_limit(server: Server, peer: socket, other: MemoryClient) -> None:
 def by_query_limit(server: Server, peer: socket, other: MemoryClient) -> None:
     peer.send(b"*1\r\n$3000000\r\n")
     for _ in range(100):
-        try:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
             peer.send(b"x" * 65536)
-        except (BlockingIOError, BrokenPipeError):
-            pass
         turn(server)
 
 

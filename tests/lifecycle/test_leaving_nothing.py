@@ -8,7 +8,7 @@ import gc
 import os
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from socket import SHUT_WR, socket
 
 import pytest
@@ -68,10 +68,8 @@ class Room:
         for _ in range(200):
             if not data:
                 break
-            try:
+            with suppress(BlockingIOError, BrokenPipeError):
                 data = data[self.peer.send(data):]
-            except (BlockingIOError, BrokenPipeError):
-                pass
             turn(self.server)
 
     def info(self) -> dict[str, str]:
