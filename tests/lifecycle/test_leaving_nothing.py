@@ -13,7 +13,16 @@ from socket import SHUT_WR, socket
 
 import pytest
 
-from harness.memory import drop_garbage, memory_client, memory_server, read_replies, socket_client, turn, used_bytes
+from harness.memory import (
+    drop_garbage,
+    memory_client,
+    memory_server,
+    read_replies,
+    received,
+    socket_client,
+    turn,
+    used_bytes,
+)
 from harness.process import parse_info
 from harness.wire import encode_command
 from ranvier.clock import VirtualClock
@@ -78,6 +87,13 @@ class Room:
 
 
 def fin(room: Room) -> None:
+    received(room.peer)
+    room.peer.close()
+
+
+def reset(room: Room) -> None:
+    """What lies unread in a socket that is closed resets the connection."""
+    room.send(b"CLIENT ID\r\n")
     room.peer.close()
 
 
@@ -127,7 +143,7 @@ def shutdown(room: Room) -> None:
 
 WAYS: dict[str, Callable[[Room], None]] = {
     way.__name__.strip("_"): way
-    for way in (fin, half_close, kill, kill_twice_in_a_transaction, quit_, protocol_error, idle, query_limit,
+    for way in (fin, reset, half_close, kill, kill_twice_in_a_transaction, quit_, protocol_error, idle, query_limit,
                 output_limit, shutdown)
 }
 # What is not closed that way, and why; it is killed instead.

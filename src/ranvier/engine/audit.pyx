@@ -89,8 +89,13 @@ cdef void walk_lists(Core *core, Findings findings):
     while client != NULL:
         findings.meet("clients to be freed", client)
         client = client.next_closed
+    client = core.admins
+    while client != NULL:
+        findings.meet("admin clients", client)
+        client = client.next_admin
     if core.next_checked != NULL:
         findings.meet("the periodic look", core.next_checked)
+    findings.expect("admin clients", core.admin_count, findings.met.get("admin clients", 0))
     findings.expect("pending writes", core.pending_write_count, findings.met.get("pending writes", 0))
 
 
