@@ -123,6 +123,18 @@ def test_a7_01_a_client_that_is_served_is_closed_under_its_own_command_and_freed
         assert room.other.talk(b"MGET a b never\r\n") == b"*3\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n"
 
 
+def test_lesson_05_replies_off_then_quit_or_an_error_ends_the_connection() -> None:
+    """A7-2: all three references leave it open for ever."""
+    for request in (b"QUIT\r\n", b"CLIENT KILL TYPE normal SKIPME no\r\n", b"*x\r\n"):
+        with scene() as room:
+            room.send(b"CLIENT REPLY OFF\r\n")
+            room.send(request, 4)
+            assert received(room.peer) == (b"", "ended")
+            room.peer.close()
+            turn(room.server, 2)
+            assert all(client.id != room.identity for client in room.server.engine.clients)
+
+
 # ---- A8 -------------------------------------------------------------------------------------------------------------
 
 def test_a8_02_the_end_is_told_once() -> None:
@@ -244,6 +256,16 @@ def test_a8_14_pending_writes_and_those_who_may_go_on() -> None:
         turn(room.server, 2)
         assert received(room.peer) == (b"", "ended")
         assert room.other.talk(b"EXISTS never\r\n") == b":0\r\n"
+
+
+def test_a8_16_monitors() -> None:
+    with scene() as room:
+        room.send(b"MONITOR\r\n")
+        room.kill()
+        room.other.talk(b"PING\r\n")
+        turn(room.server, 2)
+        assert b"monitor" not in room.other.talk(b"CLIENT LIST FLAGS O\r\n")
+        assert received(room.peer)[1] in ("ended", "reset")
 
 
 def test_a8_18_names_the_queue_and_the_object_itself() -> None:

@@ -10,6 +10,7 @@ from libc.stdint cimport uintptr_t
 
 from ranvier.engine.blocked cimport AwaitedKey, Blocking, Waiter
 from ranvier.engine.core cimport PHASE_BLOCKED, PHASE_CLOSED, PHASE_CLOSING, Client
+from ranvier.engine.monitor cimport Monitor
 from ranvier.engine.pubsub cimport KINDS, Channel, PubSub, subscription_count
 from ranvier.engine.table cimport Table, table_visit
 from ranvier.engine.watch cimport watch_visit
@@ -77,7 +78,11 @@ cdef void walk_clients(Core *core, Findings findings):
 
 
 cdef void walk_lists(Core *core, Findings findings):
+    cdef Monitor *monitor = <Monitor *>core.first_monitor
     cdef Client *client = core.pending_writes
+    while monitor != NULL:
+        findings.meet("monitors", monitor.client)
+        monitor = monitor.next
     while client != NULL:
         findings.meet("pending writes", client)
         client = client.next_pending_write
