@@ -28,8 +28,13 @@ REFERENCED_VALUE_BYTES = 16384  # from here a value is referenced by the output 
 # 800 bytes to 1,000 subscribers, sixteen in a turn, and 0.67 at 2,500 (tools/fanout.py).
 SHARED_MESSAGE_BYTES = 512
 OWED_BYTES = 1024**2  # replies owed to a client beyond this make the rest of its requests wait for the write step
+# Read of a client that has used up client-read-budget-usec: beyond it the peer's own buffers hold what it sends.
+READ_AHEAD_BYTES = 65536
 FREE_BLOCKS = 256  # blocks kept for the next reply; more are given back to the allocator
 SUBSCRIBER_BLOCKS = 2048  # kept beside those, one for each subscriber: a message to all takes as many at once
+
+# All clients together -----------------------------------------------------------------------------------------------
+CLIENTS_MINIMUM_BYTES = 128 * 1024  # the least that maxmemory-clients sets, or nobody could change it again
 
 # Closing -------------------------------------------------------------------------------------------------------------
 LINGER_BYTES = 1024**2  # discarded behind the last reply, so that no reset eats it

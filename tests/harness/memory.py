@@ -57,6 +57,23 @@ def read_replies(data: bytes) -> list[Reply]:
     return _Received(data).all()
 
 
+class _HeardLog(ServerLog):
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__(level="nothing")
+        self.lines: list[str] = []
+
+    def log(self, level: int, text: str) -> None:
+        self.lines.append(text)
+
+
+def hear_log(server: Server) -> list[str]:
+    """The lines that the server logs from now on, whatever their level."""
+    server.log = heard = _HeardLog()
+    return heard.lines
+
+
 def used_bytes(server: Server) -> int:
     """Memory in use, without the output blocks that are kept for later replies."""
     numbers = server.engine.statistics()

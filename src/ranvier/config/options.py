@@ -39,6 +39,9 @@ class ApplyTarget(Protocol):
     def apply_client_limits(self) -> None:
         """Time-outs, buffer limits, accept batch, protected mode, trusted proxies."""
 
+    def apply_client_memory(self) -> None:
+        """`maxmemory-clients`, which may be a percentage of `maxmemory`."""
+
     def apply_closed(self) -> None:
         """Length of the ring behind CLIENT CLOSED."""
 
@@ -111,6 +114,7 @@ class Configuration:
     client_closed_max_len = Attribute[int]("client-closed-max-len")
     client_output_buffer_limit = Attribute[OutputLimits]("client-output-buffer-limit")
     client_query_buffer_limit_bytes = Attribute[int]("client-query-buffer-limit")
+    client_read_budget_usec = Attribute[int]("client-read-budget-usec")
     daemonize = Attribute[bool]("daemonize")
     databases = Attribute[int]("databases")
     enable_debug_command = Attribute[str]("enable-debug-command")
@@ -132,6 +136,7 @@ class Configuration:
     max_new_connections_per_cycle = Attribute[int]("max-new-connections-per-cycle")
     maxclients = Attribute[int]("maxclients")
     maxmemory_bytes = Attribute[int]("maxmemory")
+    maxmemory_clients = Attribute[int]("maxmemory-clients")
     maxmemory_policy = Attribute[str]("maxmemory-policy")
     mptcp = Attribute[bool]("mptcp")
     notify_keyspace_events = Attribute[str]("notify-keyspace-events")

@@ -28,7 +28,7 @@ from ranvier.engine.core cimport (
 from ranvier.engine.database cimport Database, database_find, database_hash
 from ranvier.engine.dispatch cimport execute_again
 from ranvier.engine.entry cimport Entry, entry_type
-from ranvier.engine.memory cimport allocate, blob_release, release, resize
+from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release, resize
 from ranvier.engine.phase cimport CLOSE_BUG, request_close, set_phase
 from ranvier.engine.reply cimport reply_array, reply_error_bytes, reply_integer, reply_null, reply_null_array
 from ranvier.engine.surroundings cimport Surroundings, surroundings_begin, surroundings_end
@@ -329,6 +329,18 @@ cdef void blocked_leave(Client *client) noexcept nogil:
     if blocked != NULL:
         detach(client.core, blocked)
         blocked_free(client.core, blocked)
+
+
+cdef size_t blocked_bytes(const Client *client) noexcept nogil:
+    cdef Blocked *blocked = <Blocked *>client.blocked
+    cdef size_t i, total
+    if blocked == NULL:
+        return 0
+    total = ranvier_usable_size(blocked)
+    for i in range(blocked.arg_count):
+        if blocked.args[i].blob != NULL:
+            total += ranvier_usable_size(blocked.args[i].blob)
+    return total
 
 
 # ---- unblocking -----------------------------------------------------------------------------------------------------

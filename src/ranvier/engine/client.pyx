@@ -14,6 +14,7 @@ from posix.unistd cimport close
 
 from ranvier.engine.admin cimport admin_join, admin_leave
 from ranvier.engine.blocked cimport Blocked, blocked_leave
+from ranvier.engine.client_memory cimport client_bytes
 from ranvier.engine.core cimport (
     ADDRESS_BYTES,
     AFTER_CLOSE,
@@ -27,9 +28,10 @@ from ranvier.engine.core cimport (
     Call,
 )
 from ranvier.engine.dispatch cimport client_changed, client_database_changed, client_propagate, select_database
-from ranvier.engine.input cimport input_free, query_bytes, query_memory
+from ranvier.engine.evict_clients cimport uncount_client
+from ranvier.engine.input cimport input_free, query_bytes
 from ranvier.engine.monitor cimport monitor_leave
-from ranvier.engine.output cimport output_append, output_free
+from ranvier.engine.output cimport first_block_bytes, output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
     CLOSE_NONE,
@@ -47,7 +49,6 @@ from ranvier.engine.pubsub cimport (
     KIND_SHARD,
     leave_pubsub,
     subscription_count,
-    subscriptions_bytes,
     update_subscriber_gate,
 )
 from ranvier.engine.request cimport parser_init
@@ -251,7 +252,7 @@ cdef class ClientHandle:
 
     @property
     def no_evict(self) -> bool:
-        """maxmemory-clients spares it."""
+        """Its memory counts toward maxmemory-clients, but it is never evicted."""
         return self.state.no_evict
 
     @no_evict.setter
@@ -307,9 +308,7 @@ cdef class ClientHandle:
     def describe(self) -> dict[str, object]:
         """The fields of CLIENT LIST that the engine keeps."""
         cdef Client *c = self.added()
-        cdef size_t held = 0
-        if c.head != NULL and c.head.capacity != 0:
-            held = c.head.used - c.sent
+        cdef size_t held = first_block_bytes(c)
         return {
             "id": c.id,
             "fd": c.fd,
@@ -318,12 +317,12 @@ cdef class ClientHandle:
             "db": c.database.index,
             "qbuf": query_bytes(c),
             "qbuf-free": c.query_capacity - (c.query_end - c.query_start),
-            "rbs": 16384 if c.head != NULL else 0,
-            "obl": held,
+            "rbs": held,
+            "rbp": c.head.used if held > 0 else 0,
+            "obl": c.head.used - c.sent if held > 0 else 0,
             "oll": c.output_blocks,
             "omem": c.output_bytes,
-            "tot-mem": (sizeof(Client) + query_memory(c) + c.kept_bytes + c.output_bytes
-                        + (16384 if c.head != NULL else 0) + subscriptions_bytes(c)),
+            "tot-mem": client_bytes(c),
             "sub": subscription_count(c, KIND_CHANNEL),
             "psub": subscription_count(c, KIND_PATTERN),
             "ssub": subscription_count(c, KIND_SHARD),
@@ -393,6 +392,8 @@ cdef void teardown(Client *client):
     # 11. Output: every block, and its share in values and messages that it referred to.
     output_free(client)
     client.stalled = False
+    # 12. What is counted of it: its share of all clients' memory.
+    uncount_client(client)
 
 
 cdef void tell_of_close(Client *client) noexcept:

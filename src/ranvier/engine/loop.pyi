@@ -4,6 +4,7 @@ from typing import Any
 from ranvier.clock import Clock
 from ranvier.engine.blocked import BlockedClients
 from ranvier.engine.client import ClientHandle
+from ranvier.engine.evict_clients import ClientMemory
 from ranvier.engine.handles import DatabaseHandle
 from ranvier.engine.pubsub import PubSubHandle
 from ranvier.engine.settings import Settings
@@ -26,6 +27,7 @@ class Engine:
     settings: Settings
     audited: bool
     ending: bool
+    client_memory: ClientMemory
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,

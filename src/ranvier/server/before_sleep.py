@@ -20,6 +20,8 @@ def before_sleep(engine: Engine) -> None:
     engine.write_replies()
     # Closed clients are freed after the write step, which may close some, and before anything counts clients.
     engine.free_closed()
+    # What the turn has left clients with counts now that replies and closed clients are gone: the largest are evicted.
+    engine.client_memory.evict()
     # A shutdown goes on when the write step has delivered what was owed and the free step has let go of who left.
     if engine.ending:
         engine.hooks.shutdown_step()

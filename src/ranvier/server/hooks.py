@@ -15,7 +15,7 @@ from ranvier.commands.spec import Command
 from ranvier.engine.client import ClientHandle
 from ranvier.limits import ERROR_CODES
 from ranvier.observe.closed import ClosedClient, trim_name
-from ranvier.observe.log import VERBOSE, WARNING
+from ranvier.observe.log import NOTICE, VERBOSE, WARNING
 from ranvier.observe.redaction import redact
 from ranvier.server.accept import read_proxy_header, refuse_proxy
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 ATTACK_LOG_MILLISECONDS = 60_000  # one line a minute, or the log is the next victim
 EVENT_EXPIRED = 1 << 6  # engine/core.pxd, EventClass
-OVER_OUTPUT_LIMIT = frozenset({"output-buffer-limit", "unauthenticated-limit"})
+# Closes that the log tells of when they are decided, in words of their own.
+TOLD_BEFORE = frozenset({"output-buffer-limit", "unauthenticated-limit", "evicted"})
 # One line for each close, at level verbose. The beginnings are those of the reference servers, where they have one.
 CLOSE_TEXTS = {
     "peer": "Client closed connection {line} reason={reason}",
     "read-error": "Reading from client: {error} {line} reason={reason}",
     "write-error": "Error writing to client: {error} {line} reason={reason}",
     "idle": "Closing idle client {line} reason={reason}",
-    "evicted": "Evicting client: {line} reason={reason}",
 }
 SAMPLE_BYTES = 64  # of a query buffer that broke the protocol, from its beginning and its end
 
@@ -51,8 +51,12 @@ class EngineHooks:
             self.errors[name] = self.errors.get(name, 0) + 1
 
     def refuse(self, client: ClientHandle, command: Command, closed: int) -> bytes | None:
-        """The error line of the first gate in `closed` that refuses `command`, or None."""
+        """The error line of the first gate in `closed` that refuses `command`; None also when the client is evicted."""
         for rule in GATES:
+            if rule.gate & closed and rule.gate is Gate.EVICT_CLIENTS:
+                self._server.engine.client_memory.evict()
+                if client.closed:
+                    return None
             if rule.gate & closed and rule.gate is Gate.PROTECTED:
                 name = command.name.partition(" ")[0]
                 return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
@@ -85,6 +89,21 @@ class EngineHooks:
     def handshake_late(self, client: ClientHandle) -> None:
         """A client's handshake did not end in time; it will be closed."""
         refuse_proxy(self._server, client, "it did not come in time")
+
+    def output_limit_reached(self, client: ClientHandle, at_once: bool) -> None:
+        """A client is owed more than its limit; it will be closed, or is `at_once` by the periodic look."""
+        closed = "closed" if at_once else "scheduled to be closed ASAP"
+        self._server.log.log(
+            WARNING, f"Client {client_line(client)} {closed} for overcoming of output buffer limits."
+        )
+
+    def evicting_client(self, client: ClientHandle) -> None:
+        """All clients together hold too much memory; this one will be closed."""
+        self._server.log.log(NOTICE, f"Evicting client: {client_line(client)}")
+
+    def clients_stay_too_large(self) -> None:
+        """Clients that may not be evicted hold more than maxmemory-clients allows."""
+        self._server.log.log(WARNING, "Over client maxmemory after evicting all evictable clients")
 
     def attack(self, client: ClientHandle) -> None:
         """Somebody sent POST or Host: as a command: an HTTP request smuggled in. The client will be closed."""
@@ -132,12 +151,7 @@ class EngineHooks:
             server.engine.wall_ms, d["age"], d["idle"], d["db"], d["cmd"], d["tot-cmds"], d["tot-net-in"],
             d["tot-net-out"], d["owed"],
         ))
-        if reason in OVER_OUTPUT_LIMIT:
-            server.log.log(
-                WARNING, f"Client {client_line(client)} scheduled to be closed ASAP for overcoming of output buffer "
-                "limits."
-            )
-        elif server.log.level <= VERBOSE:
+        if reason not in TOLD_BEFORE and server.log.level <= VERBOSE:
             text = CLOSE_TEXTS.get(reason, "Closing client {line} reason={reason}")
             error = os.strerror(d["socket-error"]) if d["socket-error"] else "connection lost"
             server.log.log(VERBOSE, text.format(line=client_line(client), reason=reason, error=error))

@@ -79,8 +79,8 @@ class Server:
         self.engine.audited = os.environ.get(AUDIT_VARIABLE) == "1"
         self._add_commands()
         self._cron = Cron(self)
-        for apply in (self.apply_client_limits, self.apply_import_mode, self.apply_keyspace, self.apply_notifications,
-                      self.apply_slowlog):
+        for apply in (self.apply_client_limits, self.apply_client_memory, self.apply_import_mode,
+                      self.apply_keyspace, self.apply_notifications, self.apply_slowlog):
             apply()
         self.engine.settings.set_active_expire(True)
 
@@ -228,9 +228,17 @@ class Server:
             configuration.client_query_buffer_limit_bytes, configuration.proto_max_bulk_len_bytes
         )
         self.engine.settings.set_idle_timeout(configuration.timeout_seconds)
+        self.engine.settings.set_read_budget(configuration.client_read_budget_usec)
         for index, name in enumerate(CLIENT_CLASSES):
             limit = getattr(configuration.client_output_buffer_limit, name)
             self.engine.settings.set_output_limit(index, limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
+
+    def apply_client_memory(self) -> None:
+        """maxmemory-clients: bytes, or a percentage (negative here) of maxmemory, which is no limit without one."""
+        limit = self.configuration.maxmemory_clients
+        if limit < 0:
+            limit = self.configuration.maxmemory_bytes * -limit // 100
+        self.engine.client_memory.set_limit(max(limit, limits.CLIENTS_MINIMUM_BYTES) if limit > 0 else 0)
 
     def apply_closed(self) -> None:
         if self.closed.limit != self.configuration.client_closed_max_len:
