@@ -1,11 +1,16 @@
 """Fixtures that start servers, the choice of the server under test, and server logs beside a failure."""
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.process import ServerProcess, StartServer
+
+# Every server of the run, in this process or another, looks after each close whether anything still refers to the
+# client (engine/audit); what it finds ends the server, and the test. RANVIER_AUDIT=0 leaves it out: for figures.
+os.environ.setdefault("RANVIER_AUDIT", "1")
 
 STARTED = pytest.StashKey[list[ServerProcess]]()
 

@@ -106,7 +106,7 @@ def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
         return 1
     pid_file = write_pid_file(configuration, log)
     log.log(NOTICE, "Server initialized")
-    with SignalWatch(server, log, abandon=lambda: remove_pid_file(pid_file, log)):
+    with SignalWatch(server, configuration, log, abandon=lambda: remove_pid_file(pid_file, log)):
         for line in readiness(configuration):
             log.log(NOTICE, line)
         tell_systemd("READY=1\nSTATUS=Ready to accept connections")

@@ -27,6 +27,9 @@ class Recorder:
     def apply_client_memory(self) -> None:
         self._called("apply_client_memory")
 
+    def apply_closed(self) -> None:
+        self._called("apply_closed")
+
     def apply_directory(self) -> None:
         self._called("apply_directory")
 

@@ -129,7 +129,7 @@ def test_clients_come_and_go_without_a_trace() -> None:
         b"QUIT\r\n",
         b"*x\r\n",
     ]
-    with memory_server() as server:
+    with memory_server(client_closed_max_len=0) as server:
 
         def round_of_clients() -> None:
             with memory_client(server) as setting:

@@ -34,9 +34,11 @@ from ranvier.engine.monitor cimport monitor_leave
 from ranvier.engine.output cimport first_block_bytes, output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
-    CLOSE_REFUSED,
-    CLOSE_SHUTDOWN,
+    CLOSE_NONE,
+    CLOSE_PROTECTED_MODE,
+    CLOSE_QUIT,
     close_after_reply,
+    close_at_the_end,
     close_reason_name,
     request_close,
     set_phase,
@@ -134,6 +136,7 @@ cdef class ClientHandle:
 
     @property
     def close_reason(self) -> str:
+        """One of engine.phase.CLOSE_REASON_NAMES; "none" while nothing closes it."""
         return (<bytes>close_reason_name(self.state.close_reason)).decode()
 
     @property
@@ -204,8 +207,10 @@ cdef class ClientHandle:
     def deny_blocking(self, bint value) -> None:
         self.state.deny_blocking = value
 
-    def close_after_this_command(self) -> None:
+    def close_after_this_command(self, reason: int = CLOSE_QUIT) -> None:
         """Run nothing more and close when the running command's reply is written (QUIT, CLIENT KILL of oneself)."""
+        if self.state.close_reason == CLOSE_NONE:
+            self.state.close_reason = reason
         self.state.after_command |= AFTER_CLOSE
 
     def leave_pubsub(self) -> None:
@@ -225,7 +230,7 @@ cdef class ClientHandle:
         """Send a last error line and close: a client that was shaken hands with is not let in."""
         output_append(self.added(), text, len(text))
         self.state.linger = True
-        close_after_reply(&self.state, CLOSE_REFUSED)
+        close_after_reply(&self.state, CLOSE_PROTECTED_MODE)
 
     def leave_monitor(self) -> None:
         """Stop watching what everybody runs (MONITOR)."""
@@ -276,7 +281,7 @@ cdef class ClientHandle:
 
     def finish(self) -> None:
         """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
-        close_after_reply(self.added(), CLOSE_SHUTDOWN)
+        close_at_the_end(self.added())
 
     def request_word(self, index: int) -> bytes:
         """An argument of the running request as it came; 0 is the command's name."""
@@ -331,6 +336,8 @@ cdef class ClientHandle:
             "closing": c.phase == PHASE_CLOSING,
             "closing-after-reply": c.phase == PHASE_CLOSING_AFTER_REPLY,
             "monitor": c.monitor != NULL,
+            "socket-error": c.socket_error,
+            "owed": c.owed_bytes,
             "multi": -1 if c.transaction == NULL else transaction_of(c).count,
             "watch": c.watch_count,
             "watch-broken": c.watch_broken,
@@ -354,27 +361,45 @@ cdef size_t argument_bytes(const Client *client) noexcept:
 
 
 cdef void teardown(Client *client):
+    # docs/lifecycle.md prints this list: one numbered comment to a step, the steps in their order.
     if client.phase == PHASE_CLOSED:
         return
-    # 1. nobody serves it any more
+    # 1. Nobody serves it any more: nothing is parsed, nothing is written, the first reason stays.
     request_close(client, CLOSE_KILLED)
+    # 2. The close is counted, logged and kept for CLIENT CLOSED, while there is something to tell.
+    tell_of_close(client)
     set_phase(client, PHASE_CLOSED)
-    # 2. the socket; shutdown first, so that the peer sees the end even while a forked child holds the descriptor
+    # 3. The socket: out of the poller; shut first, so that the peer sees the end even if a forked child holds it, too.
     if client.fd >= 0:
         (<object>client.core.engine).forget_socket(<ClientHandle>client.handle)
         shutdown(client.fd, SHUT_RDWR)
         close(client.fd)
         client.fd = -1
-    # 3. modes
+    # 4. MULTI: the queue, with the arguments it holds.
     transaction_leave(client)
+    # 5. WATCH: its place at every key; keys that nobody else watches are forgotten.
     watch_leave(client)
+    # 6. Pub/Sub: every channel, pattern and shard channel, silently; what was kept back for it.
     leave_pubsub(client)
+    # 7. MONITOR: its place among those who watch everything.
     monitor_leave(client)
+    # 8. Waiting: its place in the queue of every key, of the pause and of the time-outs; the request that would run.
     blocked_leave(client)
+    # 9. The admin port: its place among those who are served first.
     admin_leave(client)
-    # 4. buffers
+    # 10. Input: the unfinished request, a big argument that was being filled, what waits to be parsed.
     input_free(client)
+    # 11. Output: every block, and its share in values and messages that it referred to.
     output_free(client)
     client.stalled = False
-    # 5. what is counted of it
+    # 12. What is counted of it: its share of all clients' memory.
     uncount_client(client)
+
+
+cdef void tell_of_close(Client *client) noexcept:
+    """Nothing that goes wrong in the telling may keep a client from being torn down."""
+    cdef object hooks = <object>client.core.hooks
+    try:
+        hooks.client_closing(<ClientHandle>client.handle)
+    except Exception as error:
+        hooks.bug_in_callback(hooks.client_closing, error)

@@ -85,6 +85,7 @@ cdef enum Gate:
     GATE_REDIRECT = 1 << 20
     GATE_ASYNC_LOADING = 1 << 21
     GATE_MONITOR = 1 << 22
+    GATE_ENDING = 1 << 23            # a shutdown waits: what concerns data waits, too
 
 # No gate, but in the client's mask, so that the test that finds the gates finds it too: this client's requests run with
 # something around them (engine/surroundings).
@@ -205,6 +206,7 @@ cdef struct Client:
     bint no_evict                # its memory counts, but maxmemory-clients never evicts it
     bint import_source           # sees keys whose time has passed
     uint32_t capabilities        # CAPABILITY_ bits that it claims to have
+    int socket_error             # errno of the read or write that failed, 0 while none has
     # modes
     void *transaction            # engine.transaction, NULL outside of MULTI
     void *watches                # engine.watch, the keys that it watches

@@ -39,6 +39,7 @@ from ranvier.engine.core cimport (
     GATE_GOOD_REPLICAS,
     GATE_MONITOR,
     GATE_OUT_OF_MEMORY,
+    GATE_ENDING,
     GATE_PAUSED_ALL,
     GATE_PAUSED_WRITE,
     GATE_QUEUE,
@@ -283,7 +284,7 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
         if closed & ~<uint32_t>GATES_THAT_ACT and refused(&call, closed):
             return
         # Whom nothing refuses may be made to wait, unless it only watches; inside MULTI before the request is queued.
-        if closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL) and client.monitor == NULL:
+        if closed & GATE_ENDING or (closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL) and client.monitor == NULL):
             block_paused(&call)
             return
         if closed & GATE_QUEUE:

@@ -341,7 +341,6 @@ cdef void check_some_clients(Core *core, size_t count) except *:
         elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
                 and client.client_class != CLASS_PUBSUB and client.monitor == NULL \
                 and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
-            (<object>core.hooks).idle_client(<ClientHandle>client.handle)
             request_close(client, CLOSE_IDLE)
         elif client.owed_bytes > 0 and check_output_limits(client):
             (<object>core.hooks).output_limit_reached(<ClientHandle>client.handle, True)
@@ -441,6 +440,15 @@ cdef bint owes_replies(const Core *core) noexcept nogil:
     cdef Client *client = core.first
     while client != NULL:
         if client.owed_bytes > 0 and client.phase < PHASE_CLOSING and client.fd >= 0:
+            return True
+        client = client.next
+    return False
+
+
+cdef bint closes_in_progress(const Core *core) noexcept nogil:
+    cdef Client *client = core.first
+    while client != NULL:
+        if client.phase >= PHASE_CLOSING_AFTER_REPLY and client.phase != PHASE_CLOSED and client.fd >= 0:
             return True
         client = client.next
     return False

@@ -156,6 +156,7 @@ class Listener:
         server = self._server
         if self._is_full():
             server.rejected_connections += 1
+            self._note_refusal(connection, peer, "maxclients")
             connection.setblocking(False)
             with contextlib.suppress(OSError):
                 connection.send(TOO_MANY_CLIENTS)
@@ -168,11 +169,13 @@ class Listener:
                 address, local_address = format_address(peer), format_address(connection.getsockname())  # type: ignore[arg-type]
             except OSError as error:
                 server.log.log(VERBOSE, f"Error accepting a client connection: {error.strerror}")
+                server.hooks.refused("", "", "accept-error")
                 return
         connection.setblocking(False)
         behind_proxy = not self._path and server.trusts_proxy(peer[0])
         if not self._path and not behind_proxy and _is_denied(server, address):
             server.rejected_connections += 1
+            server.hooks.refused(address, local_address, "protected-mode")
             with contextlib.suppress(OSError):
                 connection.send(DENIED)
                 connection.shutdown(socket.SHUT_WR)
@@ -182,6 +185,7 @@ class Listener:
             server.engine.add_client(connection.fileno(), client, behind_proxy)
         except OSError as error:
             server.log.log(VERBOSE, f"Error accepting a client connection: {error.strerror}")
+            server.hooks.refused(address, local_address, "accept-error")
             return
         connection.detach()
         client.authenticated = not server.configuration.requirepass
@@ -195,6 +199,15 @@ class Listener:
         if self.admin:
             return engine.admin_count >= limits.ADMIN_CLIENTS
         return engine.client_count - engine.admin_count >= self._server.configuration.maxclients
+
+    def _note_refusal(self, connection: socket.socket, peer: tuple[str, int] | str, reason: str) -> None:
+        """Of a connection that may be gone already: then it has no address of ours."""
+        address = f"{self._path}:0" if self._path or isinstance(peer, str) else format_address(peer)
+        local_address = address if self._path else ""
+        if not self._path:
+            with contextlib.suppress(OSError):
+                local_address = format_address(connection.getsockname())
+        self._server.hooks.refused(address, local_address, reason)
 
     def _tune(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
