@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from harness.audit import audit
 from harness.process import ServerProcess, StartServer
+from ranvier.shells.memory import MemoryClient
 
 STARTED = pytest.StashKey[list[ServerProcess]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Answers are counted against requests on every connection, in memory and over sockets (lesson 20)."""
+    audit(MemoryClient)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
