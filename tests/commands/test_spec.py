@@ -158,6 +158,7 @@ GATES_OF_THE_CONTRACT = [
 
 
 def test_gates_stand_in_the_order_of_the_contract() -> None:
+    """A4 ORDER."""
     assert [(rule.number, rule.gate.name) for rule in GATES] == GATES_OF_THE_CONTRACT
     assert sorted(rule.gate for rule in GATES) == list(Gate), "one rule for each gate"
 

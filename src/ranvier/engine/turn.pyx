@@ -216,7 +216,11 @@ cdef void want(Client *client, bint read, bint write) noexcept nogil:
     """Tell the poller what this client waits for."""
     if client.reading == read and client.want_write == write:
         return
-    poll_watch(client.core.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write, True)
+    if poll_watch(client.core.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write,
+                  True) < 0:
+        # Nobody would tell when it can be read from or written to again: it would hang for ever.
+        request_close(client, CLOSE_WRITE_ERROR if write else CLOSE_READ_ERROR)
+        return
     client.reading = read
     client.want_write = write
 

@@ -124,7 +124,10 @@ class Listener:
                 return
             self._backoff_ms = 0
             with connection:
-                self._admit(connection, peer)
+                try:
+                    self._admit(connection, peer)
+                except OSError as error:        # of this one connection: the others go on
+                    self._server.log.log(VERBOSE, f"Error accepting a client connection: {error.strerror}")
         if self.admin:
             self._server.keep_spare_descriptors()
 
@@ -148,8 +151,12 @@ class Listener:
         engine.call_at(engine.monotonic_ms + self._backoff_ms, self._resume)
 
     def _resume(self) -> None:
-        if self._socket.fileno() >= 0:
+        if self._socket.fileno() < 0:
+            return
+        try:
             self._server.engine.watch(self._socket.fileno(), self.accept_batch)
+        except OSError as error:
+            self._back_off(error)
 
     def _admit(self, connection: socket.socket, peer: tuple[str, int] | str) -> None:
         """Make a client of the connection, or refuse it (lifecycle A1-6, A1-9). The caller closes what is left."""
@@ -311,12 +318,12 @@ def _listen_at(server: Server, host: str, port: int, optional: bool, admin: bool
         _mark(server, sock)
         sock.bind((name, port))
         sock.listen(server.configuration.tcp_backlog)
+        return Listener(server, sock, admin=admin)
     except OSError as error:
         sock.close()
         if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             return None
         raise ListenError(port, f"{_what(host, port)}: bind: {error.strerror}") from None
-    return Listener(server, sock, admin=admin)
 
 
 def _mark(server: Server, sock: socket.socket) -> None:
@@ -347,8 +354,8 @@ def listen_unix(server: Server, path: str, permissions: int, group: str = "") ->
         if permissions:
             os.chmod(path, permissions)
         sock.listen(server.configuration.tcp_backlog)
+        return Listener(server, sock, path)
     except (OSError, KeyError) as error:
         sock.close()
         reason = f"there is no group {group}" if isinstance(error, KeyError) else error.strerror or str(error)
         raise ListenError(0, f"Failed opening Unix socket: {path}: {reason}") from None
-    return Listener(server, sock, path)
