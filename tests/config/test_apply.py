@@ -24,6 +24,12 @@ class Recorder:
     def apply_client_limits(self) -> None:
         self._called("apply_client_limits")
 
+    def apply_client_memory(self) -> None:
+        self._called("apply_client_memory")
+
+    def apply_closed(self) -> None:
+        self._called("apply_closed")
+
     def apply_directory(self) -> None:
         self._called("apply_directory")
 
@@ -61,7 +67,7 @@ class Recorder:
 def test_every_hook_of_the_table_is_one_of_the_server() -> None:
     hooks = {option.apply for option in OPTIONS if option.apply is not None}
     assert hooks == {name for name in vars(ApplyTarget) if name.startswith("apply_")}
-    assert all(option.used and option.mutable for option in OPTIONS if option.apply is not None)
+    assert all((option.used or option.obeyed) and option.mutable for option in OPTIONS if option.apply is not None)
 
 
 def test_each_hook_is_called_once_after_all_values_are_set() -> None:

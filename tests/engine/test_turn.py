@@ -95,8 +95,27 @@ def test_clients_killed_while_their_events_wait_for_the_next_turn(server: Server
             theirs.close()
 
 
+def test_lesson_1_a_callback_frees_nobody_whose_requests_have_been_received(server: Server) -> None:
+    """It may close a client, and another may leave, before what both have sent in this turn is served."""
+    counts = []
+    with socket_client(server) as peer:
+        peer.send(PING)
+
+        def close() -> None:
+            server.engine.clients[0].close()
+            server.engine.free_closed()
+            counts.append(server.engine.client_count)
+
+        server.engine.post(close)
+        turn(server)
+        assert counts == [1]
+        assert server.engine.client_count == 0
+        assert received(peer)[0] == b""
+
+
 @pytest.mark.parametrize("ending", [b"QUIT\r\n", b"CLIENT KILL ID %d SKIPME no\r\n"])
 def test_nothing_runs_behind_the_end_of_a_conversation(server: Server, ending: bytes) -> None:
+    """A2-8, A5-1."""
     with socket_client(server) as peer:
         if b"%d" in ending:
             ending %= handle_of(server).id
@@ -129,6 +148,7 @@ def test_a_protocol_error_behind_a_large_reply(server: Server) -> None:
 
 
 def test_the_bounds_of_a_lingering_close() -> None:
+    """A3-17, lesson 3."""
     clock = VirtualClock()
     for bound in ("bytes", "time", "peer"):
         with memory_server() as server, socket_client(server) as peer:

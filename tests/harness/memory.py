@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.ledger import uncounted
 from harness.wire import Reply, Wire
 from ranvier.clock import VirtualClock
 from ranvier.config.options import Configuration
@@ -41,6 +42,7 @@ class _Received(Wire):
     def __init__(self, data: bytes) -> None:
         self._buffer = bytearray(data)
         self._position = 0
+        self.ledger = uncounted()
 
     def _receive(self, at_most: int) -> bytes:
         raise AssertionError(f"a reply is cut short: {bytes(self._buffer[self._position:])[:200]!r}")
@@ -55,6 +57,23 @@ class _Received(Wire):
 def read_replies(data: bytes) -> list[Reply]:
     """Whole replies, and nothing else: anything left over fails."""
     return _Received(data).all()
+
+
+class _HeardLog(ServerLog):
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__(level="nothing")
+        self.lines: list[str] = []
+
+    def log(self, level: int, text: str) -> None:
+        self.lines.append(text)
+
+
+def hear_log(server: Server) -> list[str]:
+    """The lines that the server logs from now on, whatever their level."""
+    server.log = heard = _HeardLog()
+    return heard.lines
 
 
 def used_bytes(server: Server) -> int:

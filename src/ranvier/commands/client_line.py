@@ -51,7 +51,7 @@ def client_line(client: ClientHandle) -> str:
         ("capa", client_capabilities(client)), ("db", d["db"]),
         ("sub", d["sub"]), ("psub", d["psub"]), ("ssub", d["ssub"]), ("multi", d["multi"]),
         ("watch", d["watch"]), ("qbuf", d["qbuf"]), ("qbuf-free", d["qbuf-free"]), ("argv-mem", d["argv-mem"]),
-        ("multi-mem", d["multi-mem"]), ("rbs", d["rbs"]), ("rbp", d["rbs"]),
+        ("multi-mem", d["multi-mem"]), ("rbs", d["rbs"]), ("rbp", d["rbp"]),
         ("obl", d["obl"]), ("oll", d["oll"]), ("omem", d["omem"]), ("tot-mem", d["tot-mem"]),
         ("events", d["events"]), ("cmd", d["cmd"]), ("user", client.user), ("redir", d["redir"]), ("resp", d["resp"]),
         ("lib-name", text["library_name"]), ("lib-ver", text["library_version"]),

@@ -43,6 +43,7 @@ from ranvier.config.kinds import (
     YesNo,
 )
 from ranvier.config.option import Option
+from ranvier.limits import CLOSED_ENTRIES, CLOSED_ENTRIES_MAXIMUM
 
 YES_NO = YesNo()
 TEXT = Text()
@@ -136,6 +137,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("bio-cpulist", TEXT, "", mutable=False, aliases=("bio_cpulist",)),
     Option("busy-reply-threshold", Integer(0, LONG_MAX), 5000, aliases=("lua-time-limit",)),
     Option(
+        "client-closed-max-len", Integer(0, CLOSED_ENTRIES_MAXIMUM), CLOSED_ENTRIES, used=True, own=True,
+        apply="apply_closed",
+    ),
+    Option(
         "client-output-buffer-limit",
         ClientOutputLimits(),
         CLIENT_OUTPUT_LIMITS,
@@ -143,6 +148,7 @@ OPTIONS: tuple[Option, ...] = (
         apply="apply_client_limits",
     ),
     Option("client-query-buffer-limit", Memory(1048576, LONG_MAX), 1073741824, used=True, apply="apply_client_limits"),
+    Option("client-read-budget-usec", Integer(0, INT_MAX), 0, used=True, own=True, apply="apply_client_limits"),
     Option("cluster-allow-pubsubshard-when-down", YES_NO, True),
     Option("cluster-allow-reads-when-down", YES_NO, False),
     Option("cluster-allow-replica-migration", YES_NO, True),
@@ -258,8 +264,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("max-new-connections-per-cycle", Integer(1, 1000), 10, used=True, apply="apply_client_limits"),
     Option("max-new-tls-connections-per-cycle", Integer(1, 1000), 1),
     Option("maxclients", Integer(1, UINT_MAX), 10000, used=True, apply="apply_maxclients"),
-    Option("maxmemory", Memory(0, ULONG_MAX), 0, obeyed="0"),
-    Option("maxmemory-clients", Memory(0, ULONG_MAX, percent=True), 0),
+    Option("maxmemory", Memory(0, ULONG_MAX), 0, obeyed="0", apply="apply_client_memory"),
+    Option("maxmemory-clients", Memory(0, ULONG_MAX, percent=True), 0, used=True, apply="apply_client_memory"),
     Option("maxmemory-eviction-tenacity", Integer(0, 100), 10),
     Option("maxmemory-policy", EVICTION_POLICY, "noeviction", used=True, apply="apply_keyspace"),
     Option("maxmemory-samples", Integer(1, 64), 5),
@@ -328,8 +334,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("set-max-listpack-entries", Integer(0, LONG_MAX), 128, used=True, apply="apply_keyspace"),
     Option("set-max-listpack-value", Integer(0, LONG_MAX), 64, used=True, apply="apply_keyspace"),
     Option("set-proc-title", YES_NO, True, mutable=False, used=True),
-    Option("shutdown-on-sigint", SHUTDOWN_FLAGS, ()),
-    Option("shutdown-on-sigterm", SHUTDOWN_FLAGS, ()),
+    Option("shutdown-on-sigint", SHUTDOWN_FLAGS, (), used=True),
+    Option("shutdown-on-sigterm", SHUTDOWN_FLAGS, (), used=True),
     Option("shutdown-timeout", Integer(0, INT_MAX), 10, used=True),
     Option("slot-migration-max-failover-repl-bytes", Memory(-1, LONG_MAX), 0),
     Option("socket-mark-id", Integer(0, UINT_MAX), 0, mutable=False, used=True),

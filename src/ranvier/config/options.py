@@ -39,6 +39,12 @@ class ApplyTarget(Protocol):
     def apply_client_limits(self) -> None:
         """Time-outs, buffer limits, accept batch, protected mode, trusted proxies."""
 
+    def apply_client_memory(self) -> None:
+        """`maxmemory-clients`, which may be a percentage of `maxmemory`."""
+
+    def apply_closed(self) -> None:
+        """Length of the ring behind CLIENT CLOSED."""
+
     def apply_directory(self) -> None:
         """`dir`, where files without a directory of their own are kept."""
 
@@ -108,8 +114,10 @@ class Configuration:
     always_show_logo = Attribute[bool]("always-show-logo")
     availability_zone = Attribute[str]("availability-zone")
     bind = Attribute[tuple[str, ...]]("bind")
+    client_closed_max_len = Attribute[int]("client-closed-max-len")
     client_output_buffer_limit = Attribute[OutputLimits]("client-output-buffer-limit")
     client_query_buffer_limit_bytes = Attribute[int]("client-query-buffer-limit")
+    client_read_budget_usec = Attribute[int]("client-read-budget-usec")
     daemonize = Attribute[bool]("daemonize")
     databases = Attribute[int]("databases")
     enable_debug_command = Attribute[str]("enable-debug-command")
@@ -131,6 +139,7 @@ class Configuration:
     max_new_connections_per_cycle = Attribute[int]("max-new-connections-per-cycle")
     maxclients = Attribute[int]("maxclients")
     maxmemory_bytes = Attribute[int]("maxmemory")
+    maxmemory_clients = Attribute[int]("maxmemory-clients")
     maxmemory_policy = Attribute[str]("maxmemory-policy")
     mptcp = Attribute[bool]("mptcp")
     notify_keyspace_events = Attribute[str]("notify-keyspace-events")
@@ -145,6 +154,8 @@ class Configuration:
     set_max_listpack_entries = Attribute[int]("set-max-listpack-entries")
     set_max_listpack_value_bytes = Attribute[int]("set-max-listpack-value")
     set_proc_title = Attribute[bool]("set-proc-title")
+    shutdown_on_sigint = Attribute[tuple[str, ...]]("shutdown-on-sigint")
+    shutdown_on_sigterm = Attribute[tuple[str, ...]]("shutdown-on-sigterm")
     shutdown_timeout_seconds = Attribute[int]("shutdown-timeout")
     slowlog_log_slower_than_microseconds = Attribute[int]("commandlog-execution-slower-than")
     slowlog_max_len = Attribute[int]("commandlog-slow-execution-max-len")

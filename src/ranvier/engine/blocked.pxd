@@ -11,6 +11,7 @@ cdef enum TimedOutReply:
     TIMED_OUT_NULL = 1
     TIMED_OUT_ZERO = 2           # WAIT
     TIMED_OUT_ZEROS = 3          # WAITAOF
+    TIMED_OUT_NEVER = 4          # SHUTDOWN: only the end ends it, or that it is called off
 
 # One key that a blocked client waits for: its place in that key's queue.
 cdef struct Waiter:
@@ -73,6 +74,8 @@ cdef void block_for(Call *call, int64_t timeout_ms, int timed_out_reply) noexcep
 cdef void block_paused(Call *call) noexcept
 # Teardown: leave every queue. Nothing happens to a client that is not blocked.
 cdef void blocked_leave(Client *client) noexcept nogil
+# Memory of the request that is kept, and of its places in queues.
+cdef size_t blocked_bytes(const Client *client) noexcept nogil
 # The effect call, while EFFECT_AWAITED is on.
 cdef void awaited_key_changed(Core *core, int database_index, const char *key, size_t length, uint32_t event_class,
                               const char *event) noexcept nogil

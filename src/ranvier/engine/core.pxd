@@ -85,6 +85,7 @@ cdef enum Gate:
     GATE_REDIRECT = 1 << 20
     GATE_ASYNC_LOADING = 1 << 21
     GATE_MONITOR = 1 << 22
+    GATE_ENDING = 1 << 23            # a shutdown waits: what concerns data waits, too
 
 # No gate, but in the client's mask, so that the test that finds the gates finds it too: this client's requests run with
 # something around them (engine/surroundings).
@@ -199,14 +200,16 @@ cdef struct Client:
     uint32_t after_command       # AFTER_ bits: what is due when the running command has replied
     bint pending_write           # on core.pending_writes
     bint stalled                 # has input that waits until less is owed to it
-    bint waiting                 # on core.waiting
+    bint waiting                 # on core.waiting or core.yielded
+    bint yielded                 # on core.yielded: its input goes on in the next turn
     bint closing_queued          # on core.closed
     int close_reason             # engine.phase.CloseReason
     bint admin                   # engine.admin: on core.admins
     bint no_touch                # its look-ups leave the access clocks alone
-    bint no_evict                # maxmemory-clients spares it
+    bint no_evict                # its memory counts, but maxmemory-clients never evicts it
     bint import_source           # sees keys whose time has passed
     uint32_t capabilities        # CAPABILITY_ bits that it claims to have
+    int socket_error             # errno of the read or write that failed, 0 while none has
     # modes
     void *transaction            # engine.transaction, NULL outside of MULTI
     void *watches                # engine.watch, the keys that it watches
@@ -248,6 +251,11 @@ cdef struct Client:
     void *tracker                # engine.tracking.Tracker, NULL when it does not track
     void *redirecting            # engine.tracking: the first tracker whose invalidations come here
     void *deferred               # engine.deferred.Deferred, pushes that wait for its running command
+    # eviction of clients (engine.evict_clients), while maxmemory-clients is on
+    size_t counted_bytes         # its share of core.buckets.bytes
+    int bucket                   # where it stands, counted from 1; 0: in none
+    Client *previous_in_bucket
+    Client *next_in_bucket
     # lists
     Client *previous
     Client *next
@@ -284,6 +292,9 @@ cdef struct Limits:
     size_t output_soft_bytes[3]
     int64_t output_soft_seconds[3]
     int64_t idle_seconds             # `timeout`
+    size_t clients_bytes             # maxmemory-clients; 0: no limit
+    int64_t read_budget_ns           # client-read-budget-usec; 0: no budget
+    size_t read_ahead_bytes          # of a client that has used up its budget
 
 # The sizes up to which a value keeps its small encoding, as the options of the same names tell.
 cdef struct Encodings:
@@ -312,8 +323,29 @@ cdef struct Statistics:
     int64_t output_buffer_disconnections
     int64_t turns
     int64_t commands_per_turn_maximum
-    int64_t input_peak_bytes         # largest query buffer seen
+    int64_t input_peak_bytes         # largest query buffer of this second; engine.figures keeps the seconds before
     int64_t output_peak_bytes
+    int64_t turn_ns                  # spent in turns, without the waiting
+    int64_t evicted_clients
+    int64_t blocks_taken             # blocks of replies, from the allocator
+    int64_t blocks_freed             # ... and back to it
+
+cdef enum:
+    PEAK_SECONDS = 8
+    CLIENT_BUCKETS = 19              # up to 32 KB, up to 64 KB, ... from 4 GB on
+
+# The largest buffers of clients, by second.
+cdef struct Peaks:
+    int64_t second                   # monotonic, of what Statistics has
+    int64_t[8] input_bytes
+    int64_t[8] output_bytes
+
+# Whom maxmemory-clients can evict, by size; in a bucket, in the order of their coming.
+cdef struct Buckets:
+    Client *first[19]
+    Client *last[19]
+    size_t count                     # clients in all buckets
+    size_t bytes                     # of all clients but replicas, those that are never evicted included
 
 # What a change of a key concerns; with none of them set, the effect call is a counter and one test.
 cdef enum Effect:
@@ -344,6 +376,7 @@ cdef struct Core:
     Keyspace keyspace
     Limits limits
     Statistics statistics
+    Peaks peaks
     int64_t wall_ms              # the turn's time
     int64_t monotonic_ms
     bint real_time               # the clock is the system's
@@ -378,6 +411,8 @@ cdef struct Core:
     Client *pending_writes       # have bytes to send
     size_t pending_write_count
     Client *waiting              # stalled clients that may go on, and unblocked ones
+    Client *yielded              # have used up their share of this turn
+    Buckets buckets
     void *blocking               # engine.blocked.Blocking
     bint keys_ready              # somebody waits for a key that is ready now
     Client *admins               # came by the admin port

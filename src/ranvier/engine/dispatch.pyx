@@ -41,6 +41,7 @@ from ranvier.engine.core cimport (
     GATE_GOOD_REPLICAS,
     GATE_MONITOR,
     GATE_OUT_OF_MEMORY,
+    GATE_ENDING,
     GATE_PAUSED_ALL,
     GATE_PAUSED_WRITE,
     GATE_QUEUE,
@@ -53,6 +54,7 @@ from ranvier.engine.core cimport (
 )
 from ranvier.engine.database cimport Database, database_hash
 from ranvier.engine.deferred cimport flush_deferred
+from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.monitor cimport monitor_feed
 from ranvier.engine.native_transactions cimport exec_
 from ranvier.engine.phase cimport (
@@ -148,6 +150,7 @@ cdef size_t process_requests(Core *core, Client *client, char *data, size_t leng
 
 cdef size_t run_requests(Core *core, Client *client, Batch *batch, char *data, size_t length):
     cdef size_t offset = 0, consumed = 0, done
+    cdef int64_t end_ns = 0
     cdef ParseStatus status
     cdef char found = 0
     while offset < length and may_execute(client):
@@ -167,12 +170,36 @@ cdef size_t run_requests(Core *core, Client *client, Batch *batch, char *data, s
         batch_clear(batch)
         offset += consumed
         if status == PARSE_FULL:
+            if core.limits.read_budget_ns > 0 and offset < length and used_up(client, &end_ns):
+                break
             continue
         if status != PARSE_INCOMPLETE and may_execute(client):
             protocol_error(client, status, found, data + offset, length - offset)
         break
     settle_time(core)
     return offset
+
+
+cdef bint used_up(Client *client, int64_t *end_ns) noexcept nogil:
+    """Whether the client's pipeline has had its share of this turn (client-read-budget-usec); then the next one is due.
+
+    Looked at once a batch; counted from the first full batch on, so that who sends less pays nothing for it. A client
+    without a socket is not served in turns.
+    """
+    cdef Core *core = client.core
+    if client.fd < 0 or not may_execute(client):
+        return False
+    if end_ns[0] == 0:
+        end_ns[0] = now_ns() + core.limits.read_budget_ns
+        return False
+    if now_ns() < end_ns[0]:
+        return False
+    client.stalled = True
+    if not client.waiting:
+        client.waiting = client.yielded = True
+        client.next_waiting = core.yielded
+        core.yielded = client
+    return True
 
 
 cdef void protocol_error(Client *client, ParseStatus status, char found, const char *data, size_t length) except *:
@@ -261,11 +288,13 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
         if closed & ~<uint32_t>GATES_THAT_ACT and refused(&call, closed):
             return
         # Whom nothing refuses may be made to wait, unless it only watches; inside MULTI before the request is queued.
-        if closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL) and client.monitor == NULL:
+        if closed & GATE_ENDING or (closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL) and client.monitor == NULL):
             block_paused(&call)
             return
         if closed & GATE_QUEUE:
             transaction_queue(&call)
+            if core.limits.clients_bytes > 0:
+                count_client(client)
             reply_raw(client, b"+QUEUED\r\n", 9)
             return
         if closed & GATE_MONITOR and not is_retry(client):
@@ -312,6 +341,8 @@ cdef bint refused(Call *call, uint32_t gates):
     """Ask the ordered list of gates; an answer is an error line."""
     cdef object hooks = <object>call.core.hooks
     cdef bytes answer = hooks.refuse(<ClientHandle>call.client.handle, <object>call.command.record, gates)
+    if not may_execute(call.client):
+        return True              # evicted: nobody to answer
     if answer is None:
         return False
     reject(call, answer)

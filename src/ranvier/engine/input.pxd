@@ -22,5 +22,7 @@ cdef void keep_remainder(Client *client, const char *data, size_t length, bint s
 cdef size_t query_bytes(const Client *client) noexcept nogil
 # Memory that they take.
 cdef size_t query_memory(const Client *client) noexcept nogil
+# Give back room that the client has not needed of late; the periodic look calls it.
+cdef void query_shrink(Client *client) noexcept nogil
 cdef size_t query_limit(const Client *client) noexcept nogil
 cdef void input_free(Client *client) noexcept nogil

@@ -10,7 +10,7 @@ execute; what arrives then follows in the query, where the parser looks for it b
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from ranvier.engine.core cimport PHASE_CLOSING_AFTER_REPLY, Core, Part
 from ranvier.engine.memory cimport Blob, blob_data, blob_grow, blob_new, release, resize
@@ -21,6 +21,10 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef enum:
     BLOB_FIRST_BYTES = 16384
+    # Lifecycle A2-10, with the numbers of the reference servers.
+    SHRINK_SPARE_BYTES = 4096
+    SHRINK_CAPACITY_BYTES = 32768
+    SHRINK_IDLE_MS = 2000
 
 
 cdef inline bint fills_big(const Client *client) noexcept nogil:
@@ -79,7 +83,10 @@ cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexc
         if got >= 0 or errno != EINTR:
             break
     if got < 0:
-        return RECEIVED_NOTHING if errno == EAGAIN else RECEIVED_ERROR
+        if errno == EAGAIN:
+            return RECEIVED_NOTHING
+        client.socket_error = errno
+        return RECEIVED_ERROR
     if got == 0:
         return RECEIVED_END
     count[0] = got
@@ -154,6 +161,21 @@ cdef size_t query_bytes(const Client *client) noexcept nogil:
 cdef size_t query_memory(const Client *client) noexcept nogil:
     cdef size_t held = client.query_capacity + client.parser.blob_bytes + client.parser.part_capacity * sizeof(Part)
     return held + client.parser.big.capacity if client.parser.big != NULL else held
+
+
+cdef void query_shrink(Client *client) noexcept nogil:
+    cdef size_t used = client.query_end - client.query_start
+    cdef bint idle = client.core.monotonic_ms - client.active_ms > SHRINK_IDLE_MS
+    if used == 0 or client.query_capacity - used <= SHRINK_SPARE_BYTES:
+        return
+    # Half-empty and large, or at rest: no room is kept for a client that may never go on.
+    if not idle and (client.query_capacity <= SHRINK_CAPACITY_BYTES or client.query_capacity // 2 <= used):
+        return
+    memmove(client.query, client.query + client.query_start, used)
+    client.query_start = 0
+    client.query_end = used
+    client.query_capacity = used
+    client.query = <char *>resize(&client.core.memory, client.query, used)
 
 
 cdef size_t query_limit(const Client *client) noexcept nogil:

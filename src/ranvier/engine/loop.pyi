@@ -1,8 +1,10 @@
 from collections.abc import Callable
+from typing import Any
 
 from ranvier.clock import Clock
 from ranvier.engine.blocked import BlockedClients
 from ranvier.engine.client import ClientHandle
+from ranvier.engine.evict_clients import ClientMemory
 from ranvier.engine.handles import DatabaseHandle
 from ranvier.engine.pubsub import PubSubHandle
 from ranvier.engine.settings import Settings
@@ -17,7 +19,7 @@ class CommandStatistics:
 class Engine:
     """One server's engine: its loop, its clients, its databases."""
 
-    hooks: object
+    hooks: Any
     clock: Clock
     commands: CommandStatistics
     databases: list[DatabaseHandle]
@@ -25,6 +27,9 @@ class Engine:
     blocked: BlockedClients
     tracking: ClientTracking
     settings: Settings
+    audited: bool
+    ending: bool
+    client_memory: ClientMemory
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,
@@ -44,8 +49,9 @@ class Engine:
     ) -> None: ...
     def watch(self, fd: int, callback: Callable[[], None]) -> None: ...
     def unwatch(self, fd: int) -> None: ...
-    def post(self, callback: Callable[[], None]) -> None: ...
+    def post(self, callback: Callable[[], object]) -> None: ...
     def call_at(self, monotonic_ms: int, callback: Callable[[], None]) -> None: ...
+    def cancel(self, callback: Callable[[], None]) -> None: ...
     def run(self, before_sleep: Callable[[Engine], None]) -> None: ...
     def stop(self) -> None: ...
     def resume_waiting(self) -> None: ...
@@ -63,6 +69,8 @@ class Engine:
     def clients(self) -> list[ClientHandle]: ...
     @property
     def owes_replies(self) -> bool: ...
+    @property
+    def closes_in_progress(self) -> bool: ...
     @property
     def frees_values(self) -> bool: ...
     @property

@@ -24,6 +24,7 @@ from libc.string cimport memset
 from posix.unistd cimport close as close_descriptor
 
 from ranvier.engine.admin cimport admin_events_again, admin_events_first
+from ranvier.engine.audit cimport audit
 from ranvier.engine.blocked cimport BlockedClients, blocked_clients, blocking_begin, blocking_end, next_deadline_ms
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport (
@@ -50,13 +51,15 @@ from ranvier.engine.core cimport (
     native_t,
 )
 from ranvier.engine.database cimport Database, database_free, database_new
+from ranvier.engine.evict_clients cimport ClientMemory, client_memory, count_client
+from ranvier.engine.figures cimport engine_figures, roll_peaks
 from ranvier.engine.garbage cimport free_garbage
 from ranvier.engine.handles cimport database_handle
 from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
 from ranvier.engine.natives cimport native_handler
-from ranvier.engine.output cimport free_spare_blocks, output_free, output_take, spare_bytes
-from ranvier.engine.phase cimport request_close
+from ranvier.engine.output cimport free_spare_blocks, output_free, output_take
+from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_SHUTDOWN, CLOSE_UNAUTHENTICATED, request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
 from ranvier.engine.pubsub cimport PubSubHandle, pubsub_handle
 from ranvier.engine.request cimport batch_free, batch_init
@@ -65,12 +68,13 @@ from ranvier.engine.tracking cimport ClientTracking, client_tracking, tracking_b
 from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
-    clients_bytes,
+    closes_in_progress,
     expire_some_keys,
     feed_client,
     key_expired,
     link_client,
     owes_replies,
+    recall_yielded,
     receive_event,
     resume_clients,
     serve,
@@ -126,6 +130,9 @@ cdef class Engine:
     cdef readonly BlockedClients blocked
     cdef readonly ClientTracking tracking
     cdef readonly Settings settings
+    cdef public bint audited         # test runs: see engine/audit
+    cdef public bint ending          # a shutdown has begun: before_sleep asks how far it is
+    cdef readonly ClientMemory client_memory
     cdef object __weakref__
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
@@ -154,6 +161,7 @@ cdef class Engine:
         self.core.keyspace.expires_are_deletes = 1
         load_limits(&self.core.limits)
         self.read_clock()
+        roll_peaks(&self.core)
         self.core.database_count = database_count
         self.core.databases = <Database **>calloc(database_count, sizeof(Database *))
         self.events = <PollEvent *>calloc(EVENTS, sizeof(PollEvent))
@@ -171,6 +179,7 @@ cdef class Engine:
             self.core.databases[i].on_expired_context = &self.core
             self.databases.append(database_handle(self.core.databases[i], None))
         self.settings = settings_of(&self.core)
+        self.client_memory = client_memory(&self.core)
         self.pubsub = pubsub_handle(&self.core, seeds)
         blocking_begin(&self.core)
         self.blocked = blocked_clients(&self.core)
@@ -266,6 +275,12 @@ cdef class Engine:
         heapq.heappush(self._timers, (monotonic_ms, self.timer_sequence, callback))
         self.next_timer_ms = self._timers[0][0]
 
+    def cancel(self, callback: object) -> None:
+        """Forget every `call_at` of this callback that has not come yet."""
+        self._timers = [timer for timer in self._timers if timer[2] != callback]
+        heapq.heapify(self._timers)
+        self.next_timer_ms = self._timers[0][0] if self._timers else -1
+
     cdef void call(self, object callback) except *:
         """Run what the loop was asked to; a bug in it is logged, and the server goes on (design, law 13)."""
         try:
@@ -282,6 +297,7 @@ cdef class Engine:
 
     def run(self, before_sleep: object) -> None:
         """Turn until `stop`; `before_sleep(engine)` does the second half of each turn, in its written order."""
+        cdef int64_t taken_ns
         self.stopped = False
         histogram_begin(&self.histogram)
         ranvier_precise_timers()
@@ -291,7 +307,9 @@ cdef class Engine:
             if 0 <= self.next_timer_ms <= self.core.monotonic_ms:
                 self.run_timers()
             before_sleep(self)
-            histogram_note(&self.histogram, now_ns() - self.turn_ns)
+            taken_ns = now_ns() - self.turn_ns
+            histogram_note(&self.histogram, taken_ns)
+            self.core.statistics.turn_ns += taken_ns
             self.core.statistics.turns += 1
 
     def stop(self) -> None:
@@ -313,8 +331,9 @@ cdef class Engine:
 
     cdef int poll_timeout(self):
         cdef int64_t left, next_ms = next_deadline_ms(&self.core)
-        if self.core.waiting != NULL or self.core.pending_writes != NULL or self.core.closed != NULL \
-                or self.expire_unfinished or self.core.keyspace.garbage != NULL or self.stopped:
+        if self.core.waiting != NULL or self.core.yielded != NULL or self.core.pending_writes != NULL \
+                or self.core.closed != NULL or self.expire_unfinished or self.core.keyspace.garbage != NULL \
+                or self.stopped:
             return 0
         if next_ms < 0 or 0 <= self.next_timer_ms < next_ms:
             next_ms = self.next_timer_ms
@@ -378,12 +397,17 @@ cdef class Engine:
     cdef void execute(self) except *:
         """Descriptors that Python watches first (new connections, posted calls), then what was received."""
         cdef int i
+        cdef bint counted = self.core.limits.clients_bytes > 0
+        if self.core.yielded != NULL:
+            recall_yielded(&self.core)
         for i in range(self.ready_count):
             callback = self._watched.get(self.ready_descriptors[i])
             if callback is not None:
                 self.call(callback)
         for i in range(self.received_count):
             serve(&self.core, &self.received[i])
+            if counted:
+                count_client(self.received[i].client)
         self.received_count = 0
 
     def resume_waiting(self) -> None:
@@ -420,10 +444,14 @@ cdef class Engine:
         """Tear down the clients that are closing and let go of those that are closed."""
         cdef Client *client
         cdef int i
-        # A handler may call this: then the client that is served, and those yet to be resumed, are still in use.
-        while self.core.closed != NULL and self.core.depth == 0:
+        cdef bint freed = self.core.closed != NULL
+        # A handler may call this: then the client that is served, and those yet to be resumed, are still in use; and a
+        # callback: then what this turn has received is still to be served.
+        while self.core.closed != NULL and self.core.depth == 0 and self.received_count == 0:
             client = self.core.closed
             self.core.closed = client.next_closed
+            if client.phase == PHASE_CLOSING and client.close_reason in (CLOSE_OUTPUT_LIMIT, CLOSE_UNAUTHENTICATED):
+                self.hooks.output_limit_reached(<ClientHandle>client.handle, False)
             teardown(client)
             unlink_client(&self.core, client)
             for i in range(self.event_next, self.event_count):
@@ -433,6 +461,9 @@ cdef class Engine:
             handle = <ClientHandle>client.handle
             Py_DECREF(handle)
             self.hooks.client_closed(handle)
+        if freed and self.audited and self.core.depth == 0:
+            audit(&self.core, [self.events[i].token for i in range(self.event_next, self.event_count)
+                               if self.events[i].token != 0 and not self.events[i].token & 1])
 
     def trim_memory(self) -> None:
         """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
@@ -502,6 +533,11 @@ cdef class Engine:
         return owes_replies(&self.core)
 
     @property
+    def closes_in_progress(self) -> bool:
+        """Some client is on its way out: what it is owed is being written, or its last input drained."""
+        return closes_in_progress(&self.core)
+
+    @property
     def client_count(self) -> int:
         return self.core.client_count
 
@@ -540,32 +576,7 @@ cdef class Engine:
 
     def statistics(self) -> dict[str, int]:
         """The engine's counters by name."""
-        cdef Core *core = &self.core
-        return {
-            "commands": core.statistics.commands,
-            "input_bytes": core.statistics.input_bytes,
-            "output_bytes": core.statistics.output_bytes,
-            "reads": core.statistics.reads,
-            "writes": core.statistics.writes,
-            "errors": core.statistics.errors,
-            "query_buffer_disconnections": core.statistics.query_buffer_disconnections,
-            "output_buffer_disconnections": core.statistics.output_buffer_disconnections,
-            "turns": core.statistics.turns,
-            "input_peak_bytes": core.statistics.input_peak_bytes,
-            "output_peak_bytes": core.statistics.output_peak_bytes,
-            "keyspace_hits": core.keyspace.hits,
-            "keyspace_misses": core.keyspace.misses,
-            "expired_keys": core.keyspace.expired,
-            "freed_items": core.keyspace.freed_total,
-            "lazyfree_pending": core.keyspace.garbage_count,
-            "waits_for_company": self.coalescer.waits,
-            "used_memory_bytes": core.memory.used_bytes,
-            "used_memory_peak_bytes": core.memory.peak_bytes,
-            "clients_bytes": clients_bytes(core),
-            "watching_clients": core.watching_clients,
-            "watched_keys": core.watched_keys,
-            "spare_bytes": spare_bytes(core),
-        }
+        return {**engine_figures(&self.core), "waits_for_company": self.coalescer.waits}
 
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""
@@ -578,7 +589,7 @@ cdef class Engine:
         if self._wake_write < 0:
             return
         for handle in self.clients:
-            (<ClientHandle>handle).close(12)
+            (<ClientHandle>handle).close(CLOSE_SHUTDOWN)
         self.free_closed()
         self.unwatch(self._wake_read)
         with self._wake_lock:

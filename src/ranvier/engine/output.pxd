@@ -34,8 +34,12 @@ cdef bytes output_take(Client *client)
 cdef void output_free(Client *client) noexcept nogil
 # An output buffer of one block, in place of the one that the caller keeps. Follow with output_free.
 cdef void output_begin_unsent(Client *client) noexcept nogil
-# Close the client when it has more unsent than its class may have; `now_ms` is monotonic.
-cdef void check_output_limits(Client *client) noexcept nogil
+# Whether the client has more unsent than its class may have: then it is closing, and counted.
+cdef bint check_output_limits(Client *client) noexcept nogil
+# All memory of the output buffer, the first block included.
+cdef size_t output_memory(const Client *client) noexcept nogil
+# Memory of the first block, the one that the limits do not count; 0 when the client holds none.
+cdef size_t first_block_bytes(const Client *client) noexcept nogil
 cdef void free_spare_blocks(Core *core, size_t keep) noexcept nogil
 # Memory of the blocks that are kept for the next replies.
 cdef size_t spare_bytes(const Core *core) noexcept nogil

@@ -15,8 +15,9 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcpy, memset
 
 from ranvier.engine.core cimport PHASE_CLOSED, PHASE_CLOSING
+from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release
-from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, request_close
+from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_UNAUTHENTICATED, request_close
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
@@ -50,6 +51,7 @@ cdef Block *block_take(Core *core) noexcept nogil:
         core.free_block_count -= 1
     else:
         block = <Block *>allocate(&core.memory, BLOCK_BYTES)
+        core.statistics.blocks_taken += 1
         block.capacity = BLOCK_BYTES - sizeof(Block)
         block.data = <const char *>(block + 1)
         block.blob = NULL
@@ -68,6 +70,7 @@ cdef void block_give_back(Core *core, Block *block) noexcept nogil:
         core.free_block_count += 1
     else:
         release(&core.memory, block)
+        core.statistics.blocks_freed += 1
 
 
 cdef void free_spare_blocks(Core *core, size_t keep) noexcept nogil:
@@ -77,6 +80,7 @@ cdef void free_spare_blocks(Core *core, size_t keep) noexcept nogil:
         core.free_blocks = block.next
         core.free_block_count -= 1
         release(&core.memory, block)
+        core.statistics.blocks_freed += 1
 
 
 cdef size_t spare_bytes(const Core *core) noexcept nogil:
@@ -117,6 +121,8 @@ cdef char *output_extend(Client *client, size_t size) noexcept nogil:
     chain(client, block_take(client.core))
     if client.output_blocks > 0:
         check_output_limits(client)
+    if client.core.limits.clients_bytes > 0:
+        count_client(client)
     return <char *>client.tail.data
 
 
@@ -162,6 +168,8 @@ cdef void output_reference(Client *client, Blob *blob, const char *data, size_t 
     client.owed_bytes += size
     queue_write(client)
     check_output_limits(client)
+    if client.core.limits.clients_bytes > 0:
+        count_client(client)
 
 
 cdef void advance(Client *client, size_t count) noexcept nogil:
@@ -213,7 +221,10 @@ cdef ssize_t output_write(Client *client) noexcept nogil:
             break
     client.core.statistics.writes += 1
     if sent < 0:
-        return 0 if errno == EAGAIN else -1
+        if errno == EAGAIN:
+            return 0
+        client.socket_error = errno
+        return -1
     advance(client, sent)
     client.output_bytes_total += sent
     client.core.statistics.output_bytes += sent
@@ -244,13 +255,21 @@ cdef void output_free(Client *client) noexcept nogil:
     client.output_blocks = 0
 
 
-cdef void check_output_limits(Client *client) noexcept nogil:
+cdef size_t first_block_bytes(const Client *client) noexcept nogil:
+    return BLOCK_BYTES if client.head != NULL and client.head.capacity != 0 else 0
+
+
+cdef size_t output_memory(const Client *client) noexcept nogil:
+    return client.output_bytes + first_block_bytes(client)
+
+
+cdef bint check_output_limits(Client *client) noexcept nogil:
     cdef Core *core = client.core
     cdef int which = client.client_class
     cdef size_t hard = core.limits.output_hard_bytes[which], soft = core.limits.output_soft_bytes[which]
     cdef bint over = hard > 0 and client.output_bytes >= hard
     if client.fd < 0 or is_closing(client):
-        return
+        return False
     if not client.ever_authenticated and client.output_bytes > core.limits.unauthenticated_output_bytes:
         over = True
     if soft > 0 and client.output_bytes >= soft:
@@ -263,4 +282,5 @@ cdef void check_output_limits(Client *client) noexcept nogil:
         client.soft_limit_since_ms = 0
     if over:
         core.statistics.output_buffer_disconnections += 1
-        request_close(client, CLOSE_OUTPUT_LIMIT)
+        request_close(client, CLOSE_OUTPUT_LIMIT if client.ever_authenticated else CLOSE_UNAUTHENTICATED)
+    return over

@@ -25,6 +25,7 @@ cdef void load_limits(Limits *target) except *:
     target.referenced_value_bytes = limits.REFERENCED_VALUE_BYTES
     target.owed_bytes = limits.OWED_BYTES
     target.free_blocks = limits.FREE_BLOCKS
+    target.read_ahead_bytes = limits.READ_AHEAD_BYTES
     target.linger_bytes = limits.LINGER_BYTES
     target.linger_ms = limits.LINGER_MILLISECONDS
     target.handshake_bytes = limits.PROXY_HEADER_BYTES
@@ -48,6 +49,10 @@ cdef class Settings:
 
     def set_idle_timeout(self, seconds: int) -> None:
         self.core.limits.idle_seconds = seconds
+
+    def set_read_budget(self, microseconds: int) -> None:
+        """How long one client's pipeline may run before others have their turn; 0: as long as it takes."""
+        self.core.limits.read_budget_ns = microseconds * 1000
 
     def set_slowlog(self, slower_than_microseconds: int) -> None:
         """Commands that take at least this long go to hooks.slow; negative: none do."""

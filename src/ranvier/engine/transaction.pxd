@@ -35,6 +35,11 @@ cdef inline Arg *queued_args(Queued *queued) noexcept nogil:
     return <Arg *>(queued + 1)
 
 
+cdef inline size_t transaction_bytes(const Client *client) noexcept nogil:
+    """Memory of the transaction, of what is queued in it, and of the client's watches."""
+    return client.kept_bytes + (sizeof(Transaction) if client.transaction != NULL else 0)
+
+
 cdef void transaction_begin(Client *client) noexcept nogil
 # Copy a request into the queue, unless it is clear already that EXEC will run nothing.
 cdef void transaction_queue(Call *call) noexcept nogil

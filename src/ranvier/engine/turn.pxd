@@ -19,6 +19,8 @@ cdef void serve(Core *core, Received *received) except *
 # Process bytes that no socket brought.
 cdef void feed_client(Core *core, Client *client, const char *data, size_t length) except *
 cdef void resume_clients(Core *core) except *
+# Have those that had used up their share of the last turn go on in this one. There must be some.
+cdef void recall_yielded(Core *core) noexcept nogil
 cdef void write_clients(Core *core) noexcept nogil
 # Take a closed client out of every list of the core.
 cdef void unlink_client(Core *core, Client *client) noexcept
@@ -29,4 +31,5 @@ cdef bint expire_some_keys(Core *core) noexcept
 # The effect call of the databases' own deletions.
 cdef void key_expired(void *context, void *database, const char *key, size_t length) noexcept
 cdef bint owes_replies(const Core *core) noexcept nogil
-cdef size_t clients_bytes(const Core *core) noexcept nogil
+# Some client is on its way out: what it is owed is being written, or its last input drained.
+cdef bint closes_in_progress(const Core *core) noexcept nogil

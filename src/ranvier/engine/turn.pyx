@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
 from ranvier.engine.admin cimport admin_writes_first
 from ranvier.engine.blocked cimport blocked_leave
-from ranvier.engine.client cimport ClientHandle
+from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.core cimport (
     CLASS_PUBSUB,
     EFFECT_NOTIFIED,
@@ -28,6 +28,8 @@ from ranvier.engine.core cimport (
 from ranvier.engine.database cimport Database, database_expire_slice
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.dispatch cimport process_requests
+from ranvier.engine.evict_clients cimport count_client
+from ranvier.engine.figures cimport roll_peaks
 from ranvier.engine.input cimport (
     RECEIVED_END,
     RECEIVED_ERROR,
@@ -37,7 +39,7 @@ from ranvier.engine.input cimport (
     keep_remainder,
     query_bytes,
     query_limit,
-    query_memory,
+    query_shrink,
     receive,
 )
 from ranvier.engine.output cimport check_output_limits, output_write, queue_write
@@ -78,7 +80,8 @@ cdef bint receive_event(Core *core, const PollEvent *event, char *shared, size_t
     received.client = client
     received.data = shared
     received.count = 0
-    if event.readable and client.reading:
+    # Who is held back and has hung up sends no more: what it has sent is still read.
+    if event.readable and client.reading or event.hangup and client.yielded:
         received.kind = receive(client, shared, room, &received.count)
     elif event.hangup:
         received.kind = RECEIVED_ERROR
@@ -171,8 +174,8 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
     cdef size_t done
     if client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2:
         done = 0
-    elif client.phase == PHASE_BLOCKED or (client.stalled and not shared
-                                           and client.owed_bytes > core.limits.owed_bytes):
+    elif client.phase == PHASE_BLOCKED or (
+            client.stalled and not shared and (client.yielded or client.owed_bytes > core.limits.owed_bytes)):
         done = 0
     else:
         note_big(client)
@@ -184,7 +187,10 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
             return
     if client.phase >= PHASE_CLOSING_AFTER_REPLY:
         return
-    if shared and done == length:
+    if done < length:
+        if client.yielded:       # back-pressure: what is here waits already, and goes on by itself
+            want(client, length - done <= core.limits.read_ahead_bytes and not client.end_of_input, client.want_write)
+    elif shared:
         client.big_bytes = 0
     keep_remainder(client, data + done, length - done, shared)
     length = query_bytes(client)
@@ -212,7 +218,11 @@ cdef void want(Client *client, bint read, bint write) noexcept nogil:
     """Tell the poller what this client waits for."""
     if client.reading == read and client.want_write == write:
         return
-    poll_watch(client.core.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write, True)
+    if poll_watch(client.core.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write,
+                  True) < 0:
+        # Nobody would tell when it can be read from or written to again: it would hang for ever.
+        request_close(client, CLOSE_WRITE_ERROR if write else CLOSE_READ_ERROR)
+        return
     client.reading = read
     client.want_write = write
 
@@ -220,6 +230,7 @@ cdef void want(Client *client, bint read, bint write) noexcept nogil:
 cdef void resume_clients(Core *core) except *:
     cdef Client *client = NULL
     cdef Client *following
+    cdef bint yielded
     while core.waiting != NULL:      # the list is in reverse: who may go on first, goes on first
         following = core.waiting.next_waiting
         core.waiting.next_waiting = client
@@ -229,12 +240,29 @@ cdef void resume_clients(Core *core) except *:
         following = client.next_waiting
         client.waiting = False
         client.next_waiting = NULL
+        yielded = client.yielded
+        client.yielded = False
         if may_execute(client) and client.query_end > client.query_start:
             client.stalled = False
             process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
-            if client.end_of_input and not client.stalled and may_execute(client):
+            if client.end_of_input and not client.stalled and client.phase < PHASE_CLOSING_AFTER_REPLY:
+                blocked_leave(client)
                 close_after_reply(client, CLOSE_PEER)
+            if core.limits.clients_bytes > 0:
+                count_client(client)
+        # Whatever it waits for now - a key, the peer - it must hear of the peer's end.
+        if yielded and not client.yielded and client.phase < PHASE_CLOSING and not client.end_of_input:
+            want(client, True, client.want_write)
         client = following
+
+
+cdef void recall_yielded(Core *core) noexcept nogil:
+    cdef Client *first = core.yielded
+    while first.next_waiting != NULL:
+        first = first.next_waiting
+    first.next_waiting = core.waiting        # both lists are in reverse: who is there already goes on before them
+    core.waiting = core.yielded
+    core.yielded = NULL
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -242,6 +270,7 @@ cdef void resume_clients(Core *core) except *:
 cdef void write_clients(Core *core) noexcept nogil:
     cdef Client *client = core.pending_writes
     cdef Client *following
+    cdef bint counted = core.limits.clients_bytes > 0
     core.pending_writes = NULL
     core.pending_write_count = 0
     if core.admins != NULL:
@@ -252,6 +281,8 @@ cdef void write_clients(Core *core) noexcept nogil:
         client.next_pending_write = NULL
         if client.phase < PHASE_CLOSING:
             write_client(core, client)
+            if counted:
+                count_client(client)
         client = following
 
 
@@ -297,6 +328,7 @@ cdef void written(Core *core, Client *client) noexcept nogil:
 cdef void check_some_clients(Core *core, size_t count) except *:
     cdef Client *client
     cdef int64_t now = core.monotonic_ms
+    roll_peaks(core)
     while count > 0 and core.first != NULL:
         count -= 1
         client = core.next_checked
@@ -315,10 +347,23 @@ cdef void check_some_clients(Core *core, size_t count) except *:
         elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
                 and client.client_class != CLASS_PUBSUB and client.monitor == NULL \
                 and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
-            (<object>core.hooks).idle_client(<ClientHandle>client.handle)
             request_close(client, CLOSE_IDLE)
-        elif client.owed_bytes > 0:
-            check_output_limits(client)
+        elif client.owed_bytes > 0 and check_output_limits(client):
+            (<object>core.hooks).output_limit_reached(<ClientHandle>client.handle, True)
+            if not client.busy:
+                teardown(client)
+        look_at_memory(core, client)
+
+
+cdef void look_at_memory(Core *core, Client *client) noexcept nogil:
+    cdef int64_t input_bytes = query_bytes(client), output_bytes = client.owed_bytes
+    query_shrink(client)
+    if input_bytes > core.statistics.input_peak_bytes:
+        core.statistics.input_peak_bytes = input_bytes
+    if output_bytes > core.statistics.output_peak_bytes:
+        core.statistics.output_peak_bytes = output_bytes
+    if core.limits.clients_bytes > 0:
+        count_client(client)
 
 
 cdef bint expire_some_keys(Core *core) noexcept:
@@ -363,15 +408,21 @@ cdef void link_client(Core *core, Client *client) noexcept:
     core.memory.used_bytes += sizeof(Client)
 
 
-cdef void unlink_client(Core *core, Client *client) noexcept:
-    cdef Client **link = &core.waiting
-    while client.waiting and link[0] != NULL:
+cdef bint take_out(Client **link, Client *client) noexcept:
+    """Take the client out of a list of those that wait; whether it was in it."""
+    while link[0] != NULL:
         if link[0] == client:
             link[0] = client.next_waiting
             client.waiting = False
-        else:
-            link = &link[0].next_waiting
-    link = &core.pending_writes
+            return True
+        link = &link[0].next_waiting
+    return False
+
+
+cdef void unlink_client(Core *core, Client *client) noexcept:
+    cdef Client **link = &core.pending_writes
+    if client.waiting and not take_out(&core.yielded, client):
+        take_out(&core.waiting, client)
     while client.pending_write and link[0] != NULL:
         if link[0] == client:
             link[0] = client.next_pending_write
@@ -402,10 +453,10 @@ cdef bint owes_replies(const Core *core) noexcept nogil:
     return False
 
 
-cdef size_t clients_bytes(const Core *core) noexcept nogil:
+cdef bint closes_in_progress(const Core *core) noexcept nogil:
     cdef Client *client = core.first
-    cdef size_t total = 0
     while client != NULL:
-        total += sizeof(Client) + query_memory(client) + client.kept_bytes + client.output_bytes
+        if client.phase >= PHASE_CLOSING_AFTER_REPLY and client.phase != PHASE_CLOSED and client.fd >= 0:
+            return True
         client = client.next
-    return total
+    return False

@@ -27,6 +27,14 @@ class Rates:
         grown = last.get(name, 0) - first.get(name, 0)
         return max(0, grown) * 1000 / (last_ms - first_ms) if last_ms > first_ms else 0.0
 
+    def per_unit(self, name: str, unit: str) -> float:
+        """What the counter `name` grew by for each one that `unit` grew by; 0 when it did not."""
+        if len(self._samples) < 2:
+            return 0.0
+        first, last = self._samples[0][1], self._samples[-1][1]
+        grown, units = last.get(name, 0) - first.get(name, 0), last.get(unit, 0) - first.get(unit, 0)
+        return grown / units if units > 0 and grown > 0 else 0.0
+
     def reset(self) -> None:
         """After CONFIG RESETSTAT: the counters begin anew."""
         self._samples.clear()

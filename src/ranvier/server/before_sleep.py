@@ -22,6 +22,11 @@ def before_sleep(engine: Engine) -> None:
     engine.write_replies()
     # Closed clients are freed after the write step, which may close some, and before anything counts clients.
     engine.free_closed()
+    # What the turn has left clients with counts now that replies and closed clients are gone: the largest are evicted.
+    engine.client_memory.evict()
+    # A shutdown goes on when the write step has delivered what was owed and the free step has let go of who left.
+    if engine.ending:
+        engine.hooks.shutdown_step()
     # Values that were unlinked are freed last: nobody waits for them.
     engine.free_values()
     # Do NOT add anything below: the next thing is the poll.

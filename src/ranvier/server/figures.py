@@ -64,16 +64,21 @@ class Figures:
         }
 
     def _engine_figures(self) -> dict[str, Figure]:
-        counters = self._server.engine.statistics()
+        engine = self._server.engine
+        counters = engine.statistics()
+        bytes_of_clients = engine.client_memory.bytes_of_clients
+        bytes_of_replicas = engine.client_memory.bytes_of_replicas
         return {
-            **self._server.engine.blocked.figures(),
+            **engine.blocked.figures(),
             **self._server.pause.figures(),
             **self._server.engine.tracking.figures(),
+            **self._server.end.figures(),
             "used_memory": counters["used_memory_bytes"],
             "used_memory_peak": counters["used_memory_peak_bytes"],
             "used_memory_startup": self._started_memory_bytes,
-            "used_memory_overhead": self._started_memory_bytes + counters["clients_bytes"],
-            "mem_clients_normal": counters["clients_bytes"],
+            "used_memory_overhead": self._started_memory_bytes + bytes_of_clients + bytes_of_replicas,
+            "mem_clients_normal": bytes_of_clients,
+            "mem_clients_slaves": bytes_of_replicas,
             "lazyfree_pending_objects": counters["lazyfree_pending"],
             "lazyfreed_objects": counters["freed_items"],
             "client_recent_max_input_buffer": counters["input_peak_bytes"],
@@ -91,11 +96,19 @@ class Figures:
             "expired_keys": counters["expired_keys"],
             "client_query_buffer_limit_disconnections": counters["query_buffer_disconnections"],
             "client_output_buffer_limit_disconnections": counters["output_buffer_disconnections"],
+            "client_closes": ",".join(f"{reason}={count}" for reason, count in self._server.closed.counts.items()),
+            "evicted_clients": counters["evicted_clients"],
+            # Blocks of replies are on loan from one store: it grows and shrinks, not a buffer of each client.
+            "reply_buffer_expands": counters["blocks_taken"],
+            "reply_buffer_shrinks": counters["blocks_freed"],
             "eventloop_cycles": counters["turns"],
+            "eventloop_duration_sum": counters["turn_microseconds"],
+            "eventloop_duration_cmd_sum": sum(entry[1] for entry in engine.commands.statistics().values()),
             "instantaneous_ops_per_sec": int(self.rates.per_second("commands")),
             "instantaneous_input_kbps": self.rates.per_second("input_bytes") / 1024,
             "instantaneous_output_kbps": self.rates.per_second("output_bytes") / 1024,
             "instantaneous_eventloop_cycles_per_sec": int(self.rates.per_second("turns")),
+            "instantaneous_eventloop_duration_usec": int(self.rates.per_unit("turn_microseconds", "turns")),
         }
 
     def listeners(self) -> Iterable[str]:

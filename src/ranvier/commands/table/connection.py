@@ -35,6 +35,15 @@ COMMANDS = (
         handler="connection:client_capa",
     ),
     command(
+        "CLIENT CLOSED", -2, "admin noscript loading stale",
+        tips="nondeterministic_output",
+        since="0.1.0", complexity="O(N) where N is the number of entries asked for",
+        summary="Returns the connections that ended last, with the reason of each.",
+        arguments="[COUNT count:integer]",
+        own=True,
+        handler="closed:client_closed",
+    ),
+    command(
         "CLIENT GETNAME", 2, "noscript loading stale allow_busy",
         since="2.6.9", complexity="O(1)",
         summary="Returns the connection's name.",
