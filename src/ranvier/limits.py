@@ -28,6 +28,7 @@ REFERENCED_VALUE_BYTES = 16384  # from here a value is referenced by the output 
 # 800 bytes to 1,000 subscribers, sixteen in a turn, and 0.67 at 2,500 (tools/fanout.py).
 SHARED_MESSAGE_BYTES = 512
 OWED_BYTES = 1024**2  # replies owed to a client beyond this make the rest of its requests wait for the write step
+TRACKED_KEYS_PER_TRIM = 100  # forgotten before a command while over tracking-table-max-keys; more if that is in vain
 # Read of a client that has used up client-read-budget-usec: beyond it the peer's own buffers hold what it sends.
 READ_AHEAD_BYTES = 65536
 FREE_BLOCKS = 256  # blocks kept for the next reply; more are given back to the allocator

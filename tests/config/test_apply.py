@@ -60,6 +60,9 @@ class Recorder:
     def apply_slowlog(self) -> None:
         self._called("apply_slowlog")
 
+    def apply_tracking(self) -> None:
+        self._called("apply_tracking")
+
 
 def test_every_hook_of_the_table_is_one_of_the_server() -> None:
     hooks = {option.apply for option in OPTIONS if option.apply is not None}

@@ -48,6 +48,8 @@ MODES: dict[str, bytes] = {
     "subscribed": b"SUBSCRIBE a b\r\nPSUBSCRIBE a* b*\r\nSSUBSCRIBE a\r\n",
     "subscribed in RESP3": b"HELLO 3\r\nSUBSCRIBE a\r\nPUBLISH a x\r\n",
     "watching everything": b"MONITOR\r\nPING\r\n",
+    "tracking": b"HELLO 3\r\nCLIENT TRACKING ON\r\nGET a\r\nGET held\r\n",
+    "tracking by prefix": b"HELLO 3\r\nCLIENT TRACKING ON BCAST PREFIX a PREFIX b NOLOOP\r\nSET a1 1\r\n",
     "silent": b"CLIENT REPLY OFF\r\nCLIENT NO-TOUCH ON\r\nCLIENT NO-EVICT ON\r\n",
     "blocked on two keys": b"BLPOP nosuch1 nosuch2 100\r\n",
     "blocked without end": b"BLMOVE nosuch1 nosuch2 LEFT LEFT 0\r\n",

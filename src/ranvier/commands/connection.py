@@ -115,6 +115,7 @@ def reset(client: ClientHandle, args: list[bytes]) -> Status:
     """RESET: the connection as it was when it was new; the library's name and the capabilities stay."""
     client.leave_transaction()
     client.leave_pubsub()
+    client.leave_tracking()
     client.leave_monitor()
     client.leave_reply_mode()
     client.no_touch = client.no_evict = client.import_source = False

@@ -371,7 +371,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("tls-session-cache-size", Integer(0, INT_MAX), 20480),
     Option("tls-session-cache-timeout", Integer(0, INT_MAX), 300),
     Option("tls-session-caching", YES_NO, True),
-    Option("tracking-table-max-keys", Integer(0, LONG_MAX), 1000000),
+    Option(
+        "tracking-table-max-keys", Integer(0, LONG_MAX), 1000000, used=True, apply="apply_tracking",
+    ),
     Option("unixsocket", PATH, "", mutable=False, used=True),
     Option("unixsocketgroup", TEXT, "", mutable=False, used=True),
     Option("unixsocketperm", OCTAL, 0, mutable=False, used=True),

@@ -75,6 +75,9 @@ class ApplyTarget(Protocol):
     def apply_slowlog(self) -> None:
         """Threshold and length of the slow log."""
 
+    def apply_tracking(self) -> None:
+        """`tracking-table-max-keys`."""
+
 
 class Attribute(Generic[ValueT]):
     """Typed read access to one option: `configuration.port`."""
@@ -163,6 +166,7 @@ class Configuration:
     tcp_backlog = Attribute[int]("tcp-backlog")
     tcp_keepalive_seconds = Attribute[int]("tcp-keepalive")
     timeout_seconds = Attribute[int]("timeout")
+    tracking_table_max_keys = Attribute[int]("tracking-table-max-keys")
     unixsocket = Attribute[str]("unixsocket")
     unixsocketgroup = Attribute[str]("unixsocketgroup")
     unixsocketperm = Attribute[int]("unixsocketperm")

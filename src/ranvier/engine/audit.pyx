@@ -13,6 +13,7 @@ from ranvier.engine.core cimport PHASE_BLOCKED, PHASE_CLOSED, PHASE_CLOSING, Cli
 from ranvier.engine.monitor cimport Monitor
 from ranvier.engine.pubsub cimport KINDS, Channel, PubSub, subscription_count
 from ranvier.engine.table cimport Table, table_visit
+from ranvier.engine.tracking cimport Prefix, Tracker, Tracking
 from ranvier.engine.watch cimport watch_visit
 
 
@@ -136,6 +137,31 @@ cdef void walk_pubsub(Core *core, Findings findings):
     findings.expect("subscriptions", pubsub.subscriptions.count, places)
 
 
+cdef void visit_tracker(void *context, void *item) noexcept nogil:
+    cdef Tracker *tracker = <Tracker *>item
+    with gil:
+        (<Findings>context).meet("trackers", tracker.client)
+        if tracker.client.tracker != tracker:
+            (<Findings>context).wrong.append("trackers: a client that does not track")
+        if tracker.target != NULL:
+            (<Findings>context).meet("those who get others' invalidations", tracker.target)
+
+
+cdef void walk_tracking(Core *core, Findings findings):
+    cdef Tracking *tracking = <Tracking *>core.tracking
+    cdef Prefix *prefix
+    cdef size_t i, j
+    for i in range(tracking.trackers.buckets):
+        table_visit(&tracking.trackers, i, visit_tracker, <void *>findings)
+    findings.expect("trackers", tracking.trackers.count, findings.met.get("trackers", 0))
+    for i in range(tracking.prefix_count):
+        prefix = tracking.prefixes[i]
+        for j in range(prefix.count):
+            findings.meet("the members of a prefix", prefix.members[j].tracker.client)
+        if prefix.count == 0:
+            findings.wrong.append("a prefix without members")
+
+
 cdef void audit(Core *core, list tokens) except *:
     cdef Findings findings = Findings()
     walk_clients(core, findings)
@@ -143,6 +169,7 @@ cdef void audit(Core *core, list tokens) except *:
     walk_blocked(core, findings)
     watch_visit(core, met, <void *>findings)
     walk_pubsub(core, findings)
+    walk_tracking(core, findings)
     for token in tokens:
         findings.meet("events in hand", <Client *><uintptr_t>token)
     if findings.wrong:

@@ -27,6 +27,7 @@ from ranvier.engine.core cimport (
     PHASE_READY,
     Call,
 )
+from ranvier.engine.deferred cimport deferred_leave
 from ranvier.engine.dispatch cimport client_changed, client_database_changed, client_propagate, select_database
 from ranvier.engine.evict_clients cimport uncount_client
 from ranvier.engine.input cimport input_free, query_bytes
@@ -53,6 +54,9 @@ from ranvier.engine.pubsub cimport (
 )
 from ranvier.engine.request cimport parser_init
 from ranvier.engine.surroundings cimport leave_reply_mode, update_surrounded
+from ranvier.engine.tracking cimport (
+    TRACKING_BCAST, TRACKING_BROKEN, Tracker, tracking_leave, tracking_lose_target,
+)
 from ranvier.engine.transaction cimport transaction_leave, transaction_of
 from ranvier.engine.watch cimport watch_leave
 
@@ -279,6 +283,10 @@ cdef class ClientHandle:
         self.state.capabilities &= ~<uint32_t>CAPABILITY_REDIRECT
         self.state.capabilities |= CAPABILITY_REDIRECT if value else 0
 
+    def leave_tracking(self) -> None:
+        """Track nothing any more (RESET)."""
+        tracking_leave(self.added())
+
     def finish(self) -> None:
         """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
         close_at_the_end(self.added())
@@ -308,6 +316,7 @@ cdef class ClientHandle:
     def describe(self) -> dict[str, object]:
         """The fields of CLIENT LIST that the engine keeps."""
         cdef Client *c = self.added()
+        cdef const Tracker *tracker = <const Tracker *>c.tracker
         cdef size_t held = first_block_bytes(c)
         return {
             "id": c.id,
@@ -343,6 +352,10 @@ cdef class ClientHandle:
             "watch-broken": c.watch_broken,
             "argv-mem": argument_bytes(c),
             "multi-mem": 0 if c.transaction == NULL else transaction_of(c).bytes,
+            "tracking": tracker != NULL,
+            "broken-redirect": tracker != NULL and tracker.flags & TRACKING_BROKEN != 0,
+            "bcast": tracker != NULL and tracker.flags & TRACKING_BCAST != 0,
+            "redir": -1 if tracker == NULL else <int64_t>tracker.redirect_id,
         }
 
 
@@ -387,12 +400,17 @@ cdef void teardown(Client *client):
     blocked_leave(client)
     # 9. The admin port: its place among those who are served first.
     admin_leave(client)
-    # 10. Input: the unfinished request, a big argument that was being filled, what waits to be parsed.
+    # 10. Tracking: its prefixes and those who redirect to it; the keys it asked for are forgotten when they change.
+    tracking_leave(client)
+    tracking_lose_target(client)
+    # 11. Pushes that were kept back until its command would have replied.
+    deferred_leave(client)
+    # 12. Input: the unfinished request, a big argument that was being filled, what waits to be parsed.
     input_free(client)
-    # 11. Output: every block, and its share in values and messages that it referred to.
+    # 13. Output: every block, and its share in values and messages that it referred to.
     output_free(client)
     client.stalled = False
-    # 12. What is counted of it: its share of all clients' memory.
+    # 14. What is counted of it: its share of all clients' memory.
     uncount_client(client)
 
 

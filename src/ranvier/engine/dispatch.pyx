@@ -24,6 +24,7 @@ from ranvier.engine.core cimport (
     AFTER_MONITOR,
     AFTER_PUSHES,
     AFTER_SURROUNDINGS,
+    AFTER_TRACKING,
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
@@ -32,6 +33,7 @@ from ranvier.engine.core cimport (
     EFFECT_NOTIFIED,
     EFFECT_OBSERVED,
     EFFECT_PROPAGATED,
+    EFFECT_TRACKED,
     EFFECT_WATCHED,
     GATE_AUTHENTICATION,
     GATE_CLUSTER,
@@ -51,6 +53,7 @@ from ranvier.engine.core cimport (
     Request,
 )
 from ranvier.engine.database cimport Database, database_hash
+from ranvier.engine.deferred cimport flush_deferred
 from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.monitor cimport monitor_feed
 from ranvier.engine.native_transactions cimport exec_
@@ -63,7 +66,7 @@ from ranvier.engine.phase cimport (
     may_execute,
     request_close,
 )
-from ranvier.engine.pubsub cimport flush_deferred, notify
+from ranvier.engine.pubsub cimport notify
 from ranvier.engine.reply cimport reply_error_bytes, reply_raw, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -87,6 +90,7 @@ from ranvier.engine.request cimport (
 )
 from ranvier.engine.surroundings cimport Surroundings, surroundings_begin, surroundings_end
 from ranvier.engine.table cimport table_prefetch, table_prefetch_item
+from ranvier.engine.tracking cimport tracking_flush, tracking_over, tracking_ran, tracking_touch
 from ranvier.engine.transaction cimport (
     transaction_abort,
     transaction_collect,
@@ -356,6 +360,7 @@ cdef void reject(Call *call, bytes text):
         text = b"EXECABORT Transaction discarded because of: " + text.removeprefix(b"ERR ")
     else:
         transaction_abort(client)
+    tracking_over(client, call.command)
     reply_error_bytes(client, text)
 
 
@@ -430,6 +435,8 @@ cdef void settle_client(Call *call, const Call *outer) noexcept:
     """What had to wait for the command's reply; inside a transaction, for the reply to EXEC."""
     cdef Client *client = call.client
     cdef bint nested = outer != NULL and outer.client == client
+    if client.after_command & AFTER_TRACKING:
+        tracking_ran(call)
     if not nested:
         surroundings_end(client)
         if client.after_command & AFTER_PUSHES:
@@ -505,6 +512,8 @@ cdef void effect(Call *call, const char *key, size_t length, uint32_t event_clas
     # Without a class it is a whole database: see client_database_changed.
     if effects & EFFECT_WATCHED and event_class != 0:
         watch_touch(call.core, call.database, key, length, False)
+    if effects & EFFECT_TRACKED and event_class != 0:
+        tracking_touch(call.core, call.client, key, length)
     if effects & EFFECT_NOTIFIED:
         notify(call.core, call.database.index, event_class, event, key, length)
     if effects & EFFECT_AWAITED:
@@ -558,6 +567,9 @@ cdef void client_database_changed(Client *client, int database_index, int replac
     if core.effects & EFFECT_WATCHED:
         watch_touch_database(core, core.databases[database_index],
                              core.databases[replacement_index] if replacement_index >= 0 else NULL)
+    # Databases that change places keep all keys: as on Valkey, nobody who tracks hears of it.
+    if replacement_index < 0 and core.call != NULL:
+        tracking_flush(core)
     client_changed(client, database_index, b"", event, 0)
 
 

@@ -8,6 +8,7 @@ from ranvier.engine.evict_clients import ClientMemory
 from ranvier.engine.handles import DatabaseHandle
 from ranvier.engine.pubsub import PubSubHandle
 from ranvier.engine.settings import Settings
+from ranvier.engine.tracking import ClientTracking
 
 class CommandStatistics:
     """The engine's table of commands, as far as Python sees it (`engine/command_table`)."""
@@ -24,6 +25,7 @@ class Engine:
     databases: list[DatabaseHandle]
     pubsub: PubSubHandle
     blocked: BlockedClients
+    tracking: ClientTracking
     settings: Settings
     audited: bool
     ending: bool
@@ -42,6 +44,8 @@ class Engine:
         skip_slowlog: bool,
         quick: bool,
         secret: bool = False,
+        reads: bool = False,
+        keys_asked: bool = False,
     ) -> None: ...
     def watch(self, fd: int, callback: Callable[[], None]) -> None: ...
     def unwatch(self, fd: int) -> None: ...

@@ -38,7 +38,9 @@ from ranvier.engine.coalesce cimport Coalescer, coalescer_init, coalescer_note, 
 from ranvier.engine.command_table cimport CommandTable
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
+    COMMAND_KEYS_ASKED,
     COMMAND_QUICK,
+    COMMAND_READS,
     COMMAND_SECRET,
     COMMAND_SKIP_SLOWLOG,
     PHASE_CLOSING,
@@ -62,6 +64,7 @@ from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait,
 from ranvier.engine.pubsub cimport PubSubHandle, pubsub_handle
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport Settings, load_limits, settings_of
+from ranvier.engine.tracking cimport ClientTracking, client_tracking, tracking_begin, tracking_end
 from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
@@ -125,6 +128,7 @@ cdef class Engine:
     cdef readonly list databases
     cdef readonly PubSubHandle pubsub
     cdef readonly BlockedClients blocked
+    cdef readonly ClientTracking tracking
     cdef readonly Settings settings
     cdef public bint audited         # test runs: see engine/audit
     cdef public bint ending          # a shutdown has begun: before_sleep asks how far it is
@@ -179,6 +183,8 @@ cdef class Engine:
         self.pubsub = pubsub_handle(&self.core, seeds)
         blocking_begin(&self.core)
         self.blocked = blocked_clients(&self.core)
+        tracking_begin(&self.core, seeds[2] | 1)
+        self.tracking = client_tracking(&self.core)
         batch_init(&self.core.batch, &self.core.memory, limits.BATCH_REQUESTS)
         self.core.poller = poll_create()
         if self.core.poller < 0:
@@ -193,6 +199,7 @@ cdef class Engine:
         if self.core.batch.args != NULL:
             batch_free(&self.core.batch)
         blocking_end(&self.core)
+        tracking_end(&self.core)
         if self.core.databases != NULL:
             for i in range(self.core.database_count):
                 database_free(self.core.databases[i])
@@ -211,12 +218,16 @@ cdef class Engine:
     # ---- commands ---------------------------------------------------------------------------------------------------
 
     def add_command(self, name: str, arity: int, gates: int, keys: tuple[int, int, int], handler: object,
-                    record: object, *, container: bool, skip_slowlog: bool,
-                    quick: bool, secret: bool = False) -> None:
-        """Add a command. `handler`: a callable, or the name of a native handler; None for a bare container."""
+                    record: object, *, container: bool, skip_slowlog: bool, quick: bool, reads: bool = False,
+                    keys_asked: bool = False, secret: bool = False) -> None:
+        """Add a command. `handler`: a callable, or the name of a native handler; None for a bare container.
+
+        `reads`: its keys are remembered for clients that track; `keys_asked`: `keys` does not tell all of them.
+        """
         cdef native_t native = NULL
         cdef uint32_t flags = (COMMAND_CONTAINER if container else 0) | (COMMAND_SKIP_SLOWLOG if skip_slowlog else 0) \
-            | (COMMAND_SECRET if secret else 0)
+            | (COMMAND_SECRET if secret else 0) | (COMMAND_READS if reads else 0) \
+            | (COMMAND_KEYS_ASKED if keys_asked else 0)
         if isinstance(handler, str):
             native = native_handler(handler)
             if native == NULL:

@@ -14,6 +14,7 @@ from ranvier.engine.core cimport (
     EFFECT_NOTIFIED,
     EFFECT_OBSERVED,
     EFFECT_PROPAGATED,
+    EFFECT_TRACKED,
     EFFECT_WATCHED,
     EVENT_EXPIRED,
     PHASE_BLOCKED,
@@ -57,6 +58,7 @@ from ranvier.engine.phase cimport (
 )
 from ranvier.engine.poll cimport poll_watch
 from ranvier.engine.pubsub cimport notify
+from ranvier.engine.tracking cimport tracking_touch
 from ranvier.engine.watch cimport watch_touch
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -387,6 +389,8 @@ cdef void key_expired(void *context, void *database, const char *key, size_t len
     core.dirty += 1
     if core.effects & EFFECT_WATCHED:
         watch_touch(core, <Database *>database, key, length, True)
+    if core.effects & EFFECT_TRACKED:
+        tracking_touch(core, NULL, key, length)
     if core.effects & EFFECT_NOTIFIED:
         notify(core, (<Database *>database).index, EVENT_EXPIRED, b"expired", key, length)
     if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):

@@ -16,6 +16,8 @@ def before_sleep(engine: Engine) -> None:
     engine.resume_waiting()
     # Expired keys go before replies leave, so that what a reply implies about memory is true when it is read.
     engine.expire_keys(False)
+    # What changed in this turn, by expiry too, is announced once to those who track prefixes, before replies leave.
+    engine.tracking.broadcast()
     # Replies leave after everything that this turn did to the data set.
     engine.write_replies()
     # Closed clients are freed after the write step, which may close some, and before anything counts clients.

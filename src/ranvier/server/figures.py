@@ -71,6 +71,7 @@ class Figures:
         return {
             **engine.blocked.figures(),
             **self._server.pause.figures(),
+            **self._server.engine.tracking.figures(),
             **self._server.end.figures(),
             "used_memory": counters["used_memory_bytes"],
             "used_memory_peak": counters["used_memory_peak_bytes"],

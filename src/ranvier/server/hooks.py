@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ranvier.commands.client_line import client_line
 from ranvier.commands.gates import GATES, Gate
+from ranvier.commands.keys import KeysError, extract_keys
 from ranvier.commands.spec import Command
 from ranvier.engine.client import ClientHandle
 from ranvier.limits import ERROR_CODES
@@ -64,7 +65,17 @@ class EngineHooks:
                 return (rule.reply % command.full_name).encode()
             if rule.gate & closed and rule.gate is Gate.REPLICA:
                 return rule.reply.encode()
+            if rule.gate & closed and rule.gate is Gate.TRACKING_TABLE:
+                self._server.engine.tracking.trim()
         return None
+
+    def keys_of(self, command: Command, argv: list[bytes]) -> list[bytes]:
+        """The keys of a request whose places only the key specifications tell; none if they contradict it."""
+        try:
+            found = extract_keys(command.name, command.key_specs, argv)
+        except KeysError:
+            return []
+        return [argv[key.index] for key in found]
 
     def protocol_error(self, client: ClientHandle, text: bytes, query: bytes) -> None:
         """A client broke the protocol; it has been answered and will be closed."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from ranvier import limits
 from ranvier.clock import Clock, SystemClock
 from ranvier.commands import BoundCommand, bind_table
+from ranvier.commands.keys import plain_keys
 from ranvier.config.options import Configuration
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.loop import Engine
@@ -80,7 +81,8 @@ class Server:
         self._add_commands()
         self._cron = Cron(self)
         for apply in (self.apply_client_limits, self.apply_client_memory, self.apply_import_mode,
-                      self.apply_keyspace, self.apply_notifications, self.apply_slowlog):
+                      self.apply_keyspace, self.apply_notifications, self.apply_slowlog,
+                      self.apply_tracking):
             apply()
         self.engine.settings.set_active_expire(True)
 
@@ -95,6 +97,8 @@ class Server:
                     entry.native or entry.handler, command, container=bool(entry.subcommands),
                     skip_slowlog="skip_commandlog" in flags,
                     # As quick as its receivers are few: PUBLISH is timed by itself.
+                    reads="readonly" in flags and command.group != "scripting" and bool(command.key_specs),
+                    keys_asked=not plain_keys(command.key_specs),
                     quick=("fast" in flags and "pubsub" not in flags) or command.name == "SET",
                     secret=command.full_name in SECRET_COMMANDS,
                 )
@@ -336,4 +340,7 @@ class Server:
         self.engine.settings.set_slowlog(self.configuration.slowlog_log_slower_than_microseconds)
         if self.slowlog.limit != self.configuration.slowlog_max_len:
             self.slowlog.limit = self.configuration.slowlog_max_len
+
+    def apply_tracking(self) -> None:
+        self.engine.tracking.set_maximum_keys(self.configuration.tracking_table_max_keys)
 

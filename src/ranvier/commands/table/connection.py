@@ -25,6 +25,7 @@ COMMANDS = (
         since="6.0.0", complexity="O(1)",
         summary="Includes the next command's keys in tracking, or leaves them out.",
         arguments="mode(YES | NO)",
+        handler="tracking:caching",
     ),
     command(
         "CLIENT CAPA", -3, "noscript loading stale allow_busy",
@@ -52,6 +53,7 @@ COMMANDS = (
         "CLIENT GETREDIR", 2, "noscript loading stale allow_busy",
         since="6.0.0", complexity="O(1)",
         summary="Returns the client that receives this one's invalidations.",
+        handler="tracking:getredir",
     ),
     command(
         "CLIENT HELP", 2, "loading stale",
@@ -162,11 +164,13 @@ COMMANDS = (
         summary="Switches invalidation messages for client-side caches.",
         arguments="status(ON | OFF) [REDIRECT client-id:integer] [PREFIX... prefix...] [BCAST] [OPTIN] [OPTOUT] "
                   "[NOLOOP]",
+        handler="tracking:tracking",
     ),
     command(
         "CLIENT TRACKINGINFO", 2, "noscript loading stale",
         since="6.2.0", complexity="O(1)",
         summary="Tells how tracking is set up for this connection.",
+        handler="tracking:trackinginfo",
     ),
     command(
         "CLIENT UNBLOCK", -3, "admin noscript loading stale",
