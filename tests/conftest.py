@@ -1,13 +1,25 @@
 """Fixtures that start servers, the choice of the server under test, and server logs beside a failure."""
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.audit import audit
 from harness.process import ServerProcess, StartServer
+from ranvier.shells.memory import MemoryClient
+
+# Every server of the run, in this process or another, looks after each close whether anything still refers to the
+# client (engine/audit); what it finds ends the server, and the test. RANVIER_AUDIT=0 leaves it out: for figures.
+os.environ.setdefault("RANVIER_AUDIT", "1")
 
 STARTED = pytest.StashKey[list[ServerProcess]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Answers are counted against requests on every connection, in memory and over sockets (lesson 20)."""
+    audit(MemoryClient)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -104,9 +104,12 @@ def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
         if error.reason != NOTHING_TO_LISTEN_ON:
             log.log(WARNING, refusal_to_listen(error))
         return 1
+    except OSError as error:
+        log.log(WARNING, f"The system refuses what a server needs: {error.strerror}, aborting.")
+        return 1
     pid_file = write_pid_file(configuration, log)
     log.log(NOTICE, "Server initialized")
-    with SignalWatch(server, log, abandon=lambda: remove_pid_file(pid_file, log)):
+    with SignalWatch(server, configuration, log, abandon=lambda: remove_pid_file(pid_file, log)):
         for line in readiness(configuration):
             log.log(NOTICE, line)
         tell_systemd("READY=1\nSTATUS=Ready to accept connections")

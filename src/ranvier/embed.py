@@ -17,6 +17,7 @@ from ranvier.process import fit_open_files
 from ranvier.server.server import Server as CoreServer
 
 HOST = "127.0.0.1"
+STOP_GRACE_SECONDS = 1.0  # beyond shutdown-timeout, before a stop waits for nothing any more
 
 
 class Server:
@@ -59,7 +60,11 @@ class Server:
             return
         server = self._server
         server.post(lambda: server.request_shutdown("embedded server stopped"))
-        self._thread.join()
+        # The server's own patience runs on its clock, which may be a virtual one that stands still.
+        self._thread.join(self._configuration.shutdown_timeout_seconds + STOP_GRACE_SECONDS)
+        if self._thread.is_alive():
+            server.post(server.end.end_now)
+            self._thread.join()
         self._thread = self._server = None
 
     @property

@@ -14,10 +14,10 @@ BIG_ARGUMENT_BYTES = 32768  # from here an argument is read into a blob of its o
 BULK_BYTES = 512 * 1024**2  # proto-max-bulk-len
 QUERY_BUFFER_BYTES = 1024**3  # client-query-buffer-limit
 BATCH_REQUESTS = 64  # requests parsed ahead before the first of them runs
-UNAUTHENTICATED_ARGUMENTS = 10  # CVE-2021-32675
-UNAUTHENTICATED_BULK_BYTES = 16384
-UNAUTHENTICATED_QUERY_BUFFER_BYTES = 1024**2
-UNAUTHENTICATED_OUTPUT_BYTES = 1024  # CVE-2025-21605
+UNAUTHENTICATED_ARGUMENTS = 10  # what a stranger may make us hold: CVE-2021-32675
+UNAUTHENTICATED_BULK_BYTES = 16384  # the same
+UNAUTHENTICATED_QUERY_BUFFER_BYTES = 1024**2  # the same
+UNAUTHENTICATED_OUTPUT_BYTES = 1024  # replies that a stranger leaves unread: CVE-2025-21605
 
 # Writing -------------------------------------------------------------------------------------------------------------
 OUTPUT_BLOCK_BYTES = 16384  # one block of the output buffer (PROTO_REPLY_CHUNK_BYTES)
@@ -28,6 +28,7 @@ REFERENCED_VALUE_BYTES = 16384  # from here a value is referenced by the output 
 # 800 bytes to 1,000 subscribers, sixteen in a turn, and 0.67 at 2,500 (tools/fanout.py).
 SHARED_MESSAGE_BYTES = 512
 OWED_BYTES = 1024**2  # replies owed to a client beyond this make the rest of its requests wait for the write step
+TRACKED_KEYS_PER_TRIM = 100  # forgotten before a command while over tracking-table-max-keys; more if that is in vain
 # Read of a client that has used up client-read-budget-usec: beyond it the peer's own buffers hold what it sends.
 READ_AHEAD_BYTES = 65536
 FREE_BLOCKS = 256  # blocks kept for the next reply; more are given back to the allocator
@@ -37,13 +38,16 @@ SUBSCRIBER_BLOCKS = 2048  # kept beside those, one for each subscriber: a messag
 CLIENTS_MINIMUM_BYTES = 128 * 1024  # the least that maxmemory-clients sets, or nobody could change it again
 
 # Closing -------------------------------------------------------------------------------------------------------------
-LINGER_BYTES = 1024**2  # discarded after a protocol error, so that no reset eats the error text
-LINGER_MILLISECONDS = 2000
+LINGER_BYTES = 1024**2  # discarded behind the last reply, so that no reset eats it
+LINGER_MILLISECONDS = 2000  # and how long, at most
+CLOSED_ENTRIES = 128  # client-closed-max-len: closes that CLIENT CLOSED can tell of
+CLOSED_ENTRIES_MAXIMUM = 1024**2  # an entry takes about half a kilobyte
+CLOSED_NAME_BYTES = 128  # kept of a client's name by each of them
 
 # Accepting -----------------------------------------------------------------------------------------------------------
 ACCEPTS_PER_TURN = 10  # max-new-connections-per-cycle
 ACCEPT_BACKOFF_MILLISECONDS = 100  # after EMFILE and its like; doubles up to the maximum
-ACCEPT_BACKOFF_MAXIMUM_MILLISECONDS = 5000
+ACCEPT_BACKOFF_MAXIMUM_MILLISECONDS = 5000  # that maximum
 RESERVED_DESCRIPTORS = 32  # left for files and listeners when maxclients is fitted to RLIMIT_NOFILE
 # Connections by the admin port at once, beside maxclients: a person, a monitor, an orchestrator, each twice over.
 ADMIN_CLIENTS = 16

@@ -13,7 +13,7 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ranvier.config.options import Configuration
@@ -32,8 +32,8 @@ class Endable(Protocol):
     def post(self, action: Callable[[], None]) -> None:
         """Run the action in the loop's thread; any thread may call."""
 
-    def request_shutdown(self, signal_name: str) -> None:
-        """Begin a clean end."""
+    def request_shutdown(self, reason: str, words: Sequence[str], when_aborted: Callable[[], None]) -> bool:
+        """Begin a clean end; False when that is not possible now."""
 
 
 def open_log(configuration: Configuration) -> ServerLog:
@@ -143,14 +143,18 @@ def tell_systemd(state: str) -> None:
 
 
 class SignalWatch:
-    """SIGTERM and SIGINT end the server cleanly; a second SIGINT ends the process at once.
+    """SIGTERM and SIGINT end the server cleanly, as shutdown-on-sigterm and shutdown-on-sigint say.
+
+    A SIGINT while the server ends already ends the process at once; after SHUTDOWN ABORT all begins anew.
 
     A context manager of the main thread: leaving it puts back what was there before.
     """
 
-    def __init__(self, server: Endable, log: ServerLog, abandon: Callable[[], None]) -> None:
+    def __init__(self, server: Endable, configuration: Configuration, log: ServerLog,
+                 abandon: Callable[[], None]) -> None:
         """`abandon` is called before the process ends at once: it removes what must not be left behind."""
         self._server = server
+        self._configuration = configuration
         self._log = log
         self._abandon = abandon
         self._asked = False
@@ -187,7 +191,20 @@ class SignalWatch:
         if not self._asked:
             self._asked = True
             self._log.log(NOTICE, f"Received {number.name} scheduling shutdown...")
-            self._server.post(lambda: self._server.request_shutdown(number.name))
+            self._server.post(lambda: self._begin(number))
+
+    def _begin(self, number: signal.Signals) -> None:
+        """In the server's thread."""
+        configuration = self._configuration
+        words = configuration.shutdown_on_sigint if number == signal.SIGINT else configuration.shutdown_on_sigterm
+        if not self._server.request_shutdown(number.name, words, self._forget):
+            self._log.log(WARNING, f"{number.name} received but errors trying to shut down the server, check the logs "
+                          "for more information")
+            self._forget()
+
+    def _forget(self) -> None:
+        """The shutdown is called off: the next signal is the first again."""
+        self._asked = False
 
 
 def _seen(number: int, frame: object) -> None:

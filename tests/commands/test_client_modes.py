@@ -33,6 +33,7 @@ def shown_fields(wire: Wire, *filters: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_a11_switches_answer_as_valkeys(server: ServerProcess, valkey: ServerProcess, protocol: int) -> None:
+    """A11 NO-EVICT, A11 NO-TOUCH, A11 CAPA, A11 IMPORT-SOURCE, A14-9."""
     lines = [
         f"CLIENT {name} {word}"
         for name in ("NO-EVICT", "NO-TOUCH", "IMPORT-SOURCE", "CAPA")
@@ -141,7 +142,10 @@ def test_a11_nothing_expires_of_itself_in_import_mode() -> None:
 # ---- HELP ------------------------------------------------------------------------------------------------------------
 
 def test_a11_help_has_the_shape_of_valkeys(server: ServerProcess, valkey: ServerProcess) -> None:
-    """The lines that name a subcommand or an option are the same, in the same places; the others are our own words."""
+    """The lines that name a subcommand or an option are the same, in the same places; the others are our own words.
+
+    A11 HELP.
+    """
     def shape(one: ServerProcess) -> list[str]:
         with one.connect() as wire:
             texts = [reply.text.decode() for reply in wire.call("CLIENT", "HELP").items]
@@ -171,7 +175,7 @@ STATES = [
 
 @pytest.mark.parametrize("lines", STATES)
 def test_a11_the_line_is_valkeys(server: ServerProcess, valkey: ServerProcess, lines: str) -> None:
-    """Every field in Valkey's order, with its values where they are not a server's own."""
+    """Every field in Valkey's order, with its values where they are not a server's own (A11 LINE, A11 FLAGS, A14-8)."""
     found = []
     for one in (server, valkey):
         with one.connect() as wire, one.connect() as other:
@@ -213,6 +217,7 @@ def test_a11_outside_of_multi_it_says_minus_one(server: ServerProcess, protocol:
 
 
 def test_a11_filters_see_the_modes(server: ServerProcess, valkey: ServerProcess) -> None:
+    """A11 LIST."""
     found = []
     for one in (server, valkey):
         with one.connect() as wire, one.connect() as other:

@@ -194,6 +194,7 @@ addr x
 
 @pytest.mark.parametrize("line", FILTERS)
 def test_client_list_finds_what_valkeys_finds(both: Wires, line: str) -> None:
+    """A11 LIST."""
     found = []
     for wire in both:
         wire.call("CLIENT", "SETNAME", b"a\0b")

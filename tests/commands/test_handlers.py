@@ -41,11 +41,13 @@ class FakeServer:
     def abort_shutdown(self) -> bool:
         return bool(self.asked)
 
-    def shutdown(self, **options: Any) -> None:
+    def shutdown(self, client: object, **options: Any) -> None:
         self.asked.append(options)
 
 
 class FakeClient:
+    deny_blocking = False
+
     def __init__(self) -> None:
         self.server = FakeServer()
         self.database = self.server.databases[0]

@@ -27,6 +27,9 @@ class Recorder:
     def apply_client_memory(self) -> None:
         self._called("apply_client_memory")
 
+    def apply_closed(self) -> None:
+        self._called("apply_closed")
+
     def apply_directory(self) -> None:
         self._called("apply_directory")
 
@@ -56,6 +59,9 @@ class Recorder:
 
     def apply_slowlog(self) -> None:
         self._called("apply_slowlog")
+
+    def apply_tracking(self) -> None:
+        self._called("apply_tracking")
 
 
 def test_every_hook_of_the_table_is_one_of_the_server() -> None:

@@ -41,6 +41,9 @@ PUBSUB = names(
 )
 
 
+# Pushes would come between the replies: tests/modes/test_tracking.py and test_tracking_model.py compare conversations.
+TRACKING = names("CLIENT|TRACKING CLIENT|CACHING CLIENT|GETREDIR CLIENT|TRACKINGINFO")
+
 # As random requests they would leave a connection inside MULTI: tests/modes/test_multi.py compares conversations.
 TRANSACTIONS = names("MULTI EXEC DISCARD WATCH UNWATCH")
 
@@ -67,4 +70,4 @@ def random_commands() -> list[str]:
 
 def delivered_commands() -> list[str]:
     """Every command of which Ranvier's metadata must equal Valkey's."""
-    return [*random_commands(), *DIRECTED, *PUBSUB, *TRANSACTIONS]
+    return [*random_commands(), *DIRECTED, *PUBSUB, *TRACKING, *TRANSACTIONS]

@@ -180,10 +180,10 @@ CASES = [
     *_answers("a2_02", ("1 MB", bulk(b"ECHO", bytes(range(256)) * 4096) + b"PING\r\n")),
     *_waits("a2_02", ("tail of a big bulk", b"*2\r\n$4\r\nECHO\r\n$40000\r\n" + b"t" * 39999, b"t\r\n" + PING)),
     *_waits("a2_02", ("CRLF of a big bulk", b"*2\r\n$4\r\nECHO\r\n$40000\r\n" + b"t" * 40000 + b"\r", b"\n" + PING)),
-    *_waits("a3_00", ("half a header", b"*1", b"\r\n$4\r\nPING\r\n")),
-    *_waits("a3_00", ("CR without LF yet", b"*1\r", b"\n$4\r\nPING\r\n")),
-    *_waits("a3_00", ("half an inline", b"PI", b"NG\r\n")),
-    *_waits("a3_00", ("half a bulk", b"*1\r\n$4\r\nPI", b"NG\r\n")),
+    *_waits("a2_01", ("half a header", b"*1", b"\r\n$4\r\nPING\r\n")),
+    *_waits("a2_01", ("CR without LF yet", b"*1\r", b"\n$4\r\nPING\r\n")),
+    *_waits("a2_01", ("half an inline", b"PI", b"NG\r\n")),
+    *_waits("a2_01", ("half a bulk", b"*1\r\n$4\r\nPI", b"NG\r\n")),
 ]
 
 # The same as a default user with a password sees it: A2-5, A4-6.

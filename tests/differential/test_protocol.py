@@ -87,6 +87,7 @@ def locked_pair(server_kind: str) -> Iterator[tuple[ServerProcess, ServerProcess
 
 @pytest.mark.parametrize("case", UNAUTHENTICATED_CASES, ids=case_id)
 def test_unauthenticated(case: Case, locked_pair: tuple[ServerProcess, ServerProcess]) -> None:
+    """A14-2, lesson 12."""
     ours, theirs = (locked_exchange(server, case) for server in locked_pair)
     assert ours == theirs
 

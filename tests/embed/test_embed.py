@@ -13,6 +13,7 @@ import ranvier
 from harness.process import parse_info
 from harness.waiting import eventually
 from harness.wire import Wire, encode_command
+from ranvier.clock import VirtualClock
 
 ROUNDS = 1000
 # Interned names, caches of the interpreter and the like; a leak of one object per connection is a thousand.
@@ -155,3 +156,16 @@ def test_a_hundred_servers_leave_no_threads_descriptors_or_objects() -> None:
     assert after[1:] == before[1:]
     grown = {name: count - before[0][name] for name, count in after[0].items() if count - before[0][name] > 10}
     assert sum(grown.values()) < OBJECT_SLACK, grown
+
+
+def test_a7_06_stop_ends_under_a_clock_that_stands_still_and_a_peer_that_does_not_read() -> None:
+    """The server's own patience runs on its clock; the stop's is the program's."""
+    value = b"v" * (16 << 20)
+    server = ranvier.Server(port=0, clock=VirtualClock(), shutdown_timeout=1)
+    server.start()
+    with Wire(server.port, 60, receive_buffer_bytes=65536) as slow, Wire(server.port) as other:
+        other.call("SET", "value", value)
+        slow.send_command("GET", "value")
+        eventually(slow.has_input, "the reply has begun")
+        server.stop()
+        assert len(slow.read_to_end()[0]) < len(value)

@@ -142,6 +142,7 @@ def test_a_reply_nested_without_end_is_a_bug_and_no_crash() -> None:
 
 
 def test_a_status_with_line_ends_is_one_line() -> None:
+    """A3-20, lesson 14."""
     with memory_server() as server, memory_client(server) as client:
         add_command(server, "lines", lambda handle, args: Status("a\r\n+b"))
         assert client.talk(b"LINES\r\n") == b"+a  +b\r\n"
@@ -414,7 +415,7 @@ def test_a_value_that_is_owed_is_sent_as_it_was(change: bytes) -> None:
 
 
 def test_a_referenced_value_counts_until_it_has_left() -> None:
-    """Its header has been sent: what remains is still memory that this client holds (lessons, 10)."""
+    """Its header has been sent: what remains is still memory that this client holds (lessons, 10) (A5-5, A14-11)."""
     with memory_server() as server, memory_client(server) as other:
         other.talk(encode_command("SET", "k", b"v" * (4 * MEGABYTE)))
         with socket_client(server, send_buffer_bytes=4096) as peer:

@@ -92,6 +92,7 @@ def ends_a_client(step: Step) -> bool:
 @given(st.lists(st.one_of(WHOLE, WHOLE, GARBAGE), max_size=12))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_whatever_is_sent(steps: list[Step]) -> None:
+    """Also lesson 22: the protocol is fuzzed."""
     with memory_server() as server:
         assert is_alive(server)
         before = used_bytes(server)
@@ -129,7 +130,7 @@ def test_clients_come_and_go_without_a_trace() -> None:
         b"QUIT\r\n",
         b"*x\r\n",
     ]
-    with memory_server() as server:
+    with memory_server(client_closed_max_len=0) as server:
 
         def round_of_clients() -> None:
             with memory_client(server) as setting:

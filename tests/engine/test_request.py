@@ -144,6 +144,7 @@ def test_a_stranger_is_read_alike_however_the_bytes_are_cut(case: Case) -> None:
 
 
 def test_a_password_in_the_same_read_lifts_the_limits() -> None:
+    """A2-12, lesson 9."""
     data = encode_command("AUTH", "secret") + encode_command("DEL", *["k"] * 20) + echo(b"e" * 20_000)
     expected = (b"+OK\r\n:0\r\n" + bulk(b"e" * 20_000), False)
     assert talk_in_pieces(data, [data], requirepass="secret") == expected
@@ -209,6 +210,7 @@ def peak_while_feeding(server: Server, pieces: Iterable[bytes]) -> int:
     b"*3\r\n$3\r\nSET\r\n$40000\r\n",
 ])
 def test_announced_sizes_cost_nothing(announced: bytes) -> None:
+    """A2-11, lesson 8."""
     with memory_server() as server:
         assert peak_while_feeding(server, [announced]) < 1024
         assert peak_while_feeding(server, by_bytes(announced)) < 1024

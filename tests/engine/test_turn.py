@@ -115,6 +115,7 @@ def test_lesson_1_a_callback_frees_nobody_whose_requests_have_been_received(serv
 
 @pytest.mark.parametrize("ending", [b"QUIT\r\n", b"CLIENT KILL ID %d SKIPME no\r\n"])
 def test_nothing_runs_behind_the_end_of_a_conversation(server: Server, ending: bytes) -> None:
+    """A2-8, A5-1."""
     with socket_client(server) as peer:
         if b"%d" in ending:
             ending %= handle_of(server).id
@@ -147,6 +148,7 @@ def test_a_protocol_error_behind_a_large_reply(server: Server) -> None:
 
 
 def test_the_bounds_of_a_lingering_close() -> None:
+    """A3-17, lesson 3."""
     clock = VirtualClock()
     for bound in ("bytes", "time", "peer"):
         with memory_server() as server, socket_client(server) as peer:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.ledger import uncounted
 from harness.wire import Reply, Wire
 from ranvier.clock import VirtualClock
 from ranvier.config.options import Configuration
@@ -41,6 +42,7 @@ class _Received(Wire):
     def __init__(self, data: bytes) -> None:
         self._buffer = bytearray(data)
         self._position = 0
+        self.ledger = uncounted()
 
     def _receive(self, at_most: int) -> bytes:
         raise AssertionError(f"a reply is cut short: {bytes(self._buffer[self._position:])[:200]!r}")

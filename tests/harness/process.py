@@ -79,8 +79,10 @@ class ServerProcess:
     def log(self) -> str:
         return self.log_path.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace")
 
-    def connect(self, timeout_seconds: float = 20.0, *, protocol: int = 2, **more: int) -> Wire:
-        return Wire(self.port, timeout_seconds, protocol=protocol, **more)
+    def connect(
+        self, timeout_seconds: float = 20.0, *, protocol: int = 2, receive_buffer_bytes: int | None = None
+    ) -> Wire:
+        return Wire(self.port, timeout_seconds, protocol=protocol, receive_buffer_bytes=receive_buffer_bytes)
 
     def info(self, section: str = "default") -> dict[str, str]:
         """INFO as a dictionary, asked over a connection of its own."""

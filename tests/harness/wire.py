@@ -3,12 +3,15 @@
 The reader knows RESP2 and RESP3 and is strict: a test must notice a reply that a lenient client would forgive.
 """
 
+import contextlib
 import select
 import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from harness.ledger import UNASKED, Ledger, uncounted
 
 Value = bytes | int | float | bool | None | tuple["Reply", ...]
 Argument = bytes | str | int | float
@@ -74,6 +77,7 @@ class Wire:
 
     Arguments: `address` is a port on 127.0.0.1 or a path of a Unix socket; `timeout_seconds` bounds every wait;
     `receive_buffer_bytes` shrinks the kernel's receive buffer (a client that reads slowly); `protocol` 3 says HELLO.
+    Answers are counted against requests (`harness/ledger.py`), unless `counted` is False: the peer is no server.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Wire:
         *,
         protocol: int = 2,
         receive_buffer_bytes: int | None = None,
+        counted: bool = True,
     ) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
@@ -94,6 +99,7 @@ class Wire:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
         self._position = 0
+        self.ledger = Ledger() if counted else uncounted()
         if protocol == 3:
             assert not self.call("HELLO", "3").is_error
 
@@ -106,6 +112,7 @@ class Wire:
     # Sending
 
     def send(self, data: bytes) -> None:
+        self.ledger.sent(data)
         self.socket.sendall(data)
 
     def send_command(self, *arguments: Argument) -> None:
@@ -128,6 +135,7 @@ class Wire:
         """The next reply, with its own bytes."""
         start = self._position
         reply = self._read(start)
+        self.ledger.answered(reply.raw[:1000])
         if self._position > 1 << 16:
             del self._buffer[: self._position]
             self._position = 0
@@ -138,11 +146,13 @@ class Wire:
 
     def read_exactly(self, count: int) -> bytes:
         """`count` raw bytes, whatever they are."""
+        self.ledger.counted = False
         self._fill(count)
         return self._take(count)
 
     def skip_exactly(self, count: int) -> None:
         """Read and forget `count` bytes: for replies too large to keep."""
+        self.ledger.counted = False
         held = min(count, len(self._buffer) - self._position)
         self._take(held)
         while held < count:
@@ -150,6 +160,7 @@ class Wire:
 
     def read_to_end(self) -> tuple[bytes, Ending]:
         """Everything up to the end of the connection, and how it ended."""
+        self.ledger.counted = False
         while True:
             try:
                 data = self.socket.recv(1 << 16)
@@ -174,6 +185,14 @@ class Wire:
         self.socket.close()
 
     def close(self) -> None:
+        """Close, and find the answers that nobody has asked for and nobody has read."""
+        unread = bytes(self._buffer[self._position :])
+        if self.ledger.counted and self.ledger.answers == self.ledger.requests and self.socket.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self.socket.setblocking(False)
+                unread += self.socket.recv(1000)
+            self.socket.close()
+            assert not unread or unread.startswith((b">", *UNASKED)), f"answers to no request: {unread[:200]!r}"
         self.socket.close()
 
     # The parser

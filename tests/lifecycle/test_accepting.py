@@ -26,6 +26,7 @@ def test_a1_03_sockets_have_keepalive(start_server: StartServer) -> None:
 
 
 def test_a1_06_the_client_beyond_maxclients_is_told_and_closed(start_server: StartServer) -> None:
+    """A1-10."""
     server = start_server("--maxclients", "5")
     with server.connect() as asking:
         received = int(info(asking, "stats")["total_connections_received"])
@@ -73,7 +74,7 @@ def test_a1_11_ids_grow_and_are_never_reused(server: ServerProcess) -> None:
 
 
 def test_a1_05_exhausted_descriptors_neither_spin_nor_kill(start_server: StartServer) -> None:
-    """EMFILE in accept: the log says so a few times, those inside are served, and it recovers by itself."""
+    """EMFILE in accept: the log says so a few times, those inside are served, and it recovers by itself (lesson 17)."""
     server = start_server()
     with server.connect() as inside:
         inside.call("PING")
@@ -125,7 +126,7 @@ def test_a1_12_unix_socket_serves_and_is_removed(start_server: StartServer, tmp_
 
 
 def test_a1_09_protected_mode_is_for_loopback_free(start_server: StartServer) -> None:
-    """A peer from elsewhere, without a password set: the DENIED line, counted as rejected, not as received."""
+    """A peer from elsewhere, without a password set: the DENIED line, counted as rejected, not as received (A1-10)."""
     server = start_server("--bind", "*", "--protected-mode", "yes")
     address = outer_address()
     with server.connect() as asking, socket.create_connection((address, server.port), 10) as outside:

@@ -280,7 +280,7 @@ def test_a9_2_nothing_of_the_evicted_runs_or_is_answered(room: Room) -> None:
 
 
 def test_a9_2_another_goes_before_the_next_command(room: Room) -> None:
-    """One client's replies push the limit; a larger one is evicted before its pipeline goes on."""
+    """One client's replies push the limit; a larger one is evicted before its pipeline goes on (A4-10)."""
     room.limit("600kb")
     room.enter("a", "b", send_buffer_bytes=4096)
     room.queue("a", 400 * KILOBYTE)

@@ -48,7 +48,7 @@ def test_a3_16_replies_before_a_protocol_error_come_first(start_server: StartSer
 
 
 def test_a3_17_unread_input_does_not_eat_the_error(server: ServerProcess) -> None:
-    """The peer goes on sending after the error: it reads the text, then the end, no reset."""
+    """The peer goes on sending after the error: it reads the text, then the end, no reset (lesson 3)."""
     only_ranvier(server.kind, "it closes at once, and the kernel resets")
     for rubbish in (1000, 70_000, 300_000):
         with server.connect() as wire:
@@ -90,6 +90,7 @@ def test_a3_17_a_peer_that_never_stops_sending_is_let_go(start_server: StartServ
 
 
 def test_a7_client_kill_by_id_address_and_name_of_another(server: ServerProcess) -> None:
+    """A11 KILL."""
     with server.connect() as other:
         for way in ("id", "addr", "old form"):
             with server.connect() as wire:
@@ -119,6 +120,7 @@ def test_a7_client_kill_of_many_skips_the_caller(start_server: StartServer) -> N
 
 
 def test_a7_client_kill_of_oneself_is_answered_first(server: ServerProcess) -> None:
+    """A11 KILL."""
     with server.connect() as wire:
         identity = client_id(wire)
         wire.send(b"PING\r\n" + encode_command("CLIENT", "KILL", "ID", identity, "SKIPME", "no") + b"PING\r\n")
@@ -188,6 +190,7 @@ def test_lesson_04_shutdown_delivers_what_is_pending(start_server: StartServer) 
 
 
 def test_a3_19_post_is_cut_off_and_logged(start_server: StartServer) -> None:
+    """A17-26."""
     server = start_server()
     for _ in range(3):
         with server.connect() as wire:

@@ -145,7 +145,7 @@ def test_a1_08_protected_mode_judges_whom_the_header_announces(header: bytes, le
         else:
             assert answer.startswith(b"-DENIED ") and answer.count(b"\r\n") == 1
             assert state == "ended"
-            assert client.close_reason == "refused"
+            assert client.close_reason == "protected-mode"
         assert (server.rejected_connections, server.total_connections) == (not let_in, let_in)
 
 

@@ -30,6 +30,7 @@ def disconnections(server: ServerProcess) -> int:
 
 
 def test_a6_02_a_large_reply_to_a_slow_reader_is_complete(start_server: StartServer) -> None:
+    """lesson 11."""
     server = start_server()
     value = bytes(range(256)) * (BEYOND_THE_KERNEL // 256)
     with server.connect(60, receive_buffer_bytes=4096) as wire, server.connect() as other:
@@ -113,6 +114,7 @@ def test_a6_08_hard_limit_drops_all_that_is_pending(start_server: StartServer) -
 
 
 def test_a6_08_the_hard_limit_counts_referenced_values(start_server: StartServer) -> None:
+    """A5-5, A14-11, lesson 10."""
     server = start_server("--client-output-buffer-limit", "normal 1mb 0 0")
     only_ranvier(server.kind, "referenced values are not counted")
     with server.connect() as wire, server.connect() as other:
@@ -164,7 +166,7 @@ def test_a6_08_limits_set_while_running_act(start_server: StartServer) -> None:
 
 
 def test_a6_09_unauthenticated_flood_is_cut_off(start_server: StartServer) -> None:
-    """More than 1 KB of answers in the queue of a client that has not said who it is."""
+    """More than 1 KB of answers in the queue of a client that has not said who it is (lesson 12)."""
     server = start_server("--requirepass", "secret")
     with server.connect() as wire:
         wire.send(encode_command("PING") * 4000)

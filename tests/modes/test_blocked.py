@@ -81,6 +81,7 @@ def array(*items: str) -> bytes:
 ])
 def test_a13_a_push_serves_the_waiting_request(room: Room, request_line: str, push: str, answer: bytes,
                                                left: bytes) -> None:
+    """A13 BLOCKED-2."""
     assert room.say("waiter", request_line) == b""
     assert room.figures()[:2] == (1, 0)
     # The answer to the push is the length before anybody was served.
@@ -90,6 +91,7 @@ def test_a13_a_push_serves_the_waiting_request(room: Room, request_line: str, pu
 
 
 def test_a13_first_come_first_served(room: Room) -> None:
+    """A13 BLOCKED-2."""
     for name in "abcd":
         room.say(name, "blpop l 0")
     room.say("pusher", "rpush l 1 2 3")
@@ -137,7 +139,7 @@ def test_a13_served_requests_serve_others_in_turn(room: Room) -> None:
 
 
 def test_a13_a_pass_serves_those_who_waited_at_its_beginning(room: Room) -> None:
-    """Rotating a list onto itself makes it ready again and again: each waiter turns it once."""
+    """Rotating a list onto itself makes it ready again and again: each waiter turns it once (A13 BLOCKED-2)."""
     for name in "abc":
         room.say(name, "blmove l l left right 0", "blmove l l left right 0")
     room.say("pusher", "rpush l 1 2")
@@ -159,6 +161,7 @@ NEVER_BLOCKING = ("blpop k 0", "brpop k 0", "blmove k j left left 0", "brpoplpus
 
 
 def test_a13_a_client_that_may_not_block_is_answered(room: Room, valkey: ServerProcess) -> None:
+    """A13 MULTI-4."""
     with valkey.connect() as wire:
         wire.call("MULTI")
         for line in NEVER_BLOCKING:
@@ -238,6 +241,7 @@ def test_the_whole_pipeline_of_blocking_requests(room: Room) -> None:
     ("waitaof 0 1 30", 30, b"*2\r\n:0\r\n:0\r\n"),
 ])
 def test_a13_time_outs_to_the_millisecond_rounded_up(room: Room, line: str, milliseconds: int, answer: bytes) -> None:
+    """A13 BLOCKED-1."""
     room.say("waiter", line)
     room.advance(milliseconds - 1)
     assert room.heard("waiter") == b""
@@ -248,6 +252,7 @@ def test_a13_time_outs_to_the_millisecond_rounded_up(room: Room, line: str, mill
 
 
 def test_a13_many_time_outs_end_in_the_order_of_their_deadlines(room: Room) -> None:
+    """A13 BLOCKED-1."""
     timeouts = [(i * 7919) % 1009 + 1 for i in range(300)]
     for i, timeout in enumerate(timeouts):
         room.say(f"c{i}", f"blpop k{i % 17} {timeout / 1000}", f"rpush done {timeout}")
@@ -287,6 +292,7 @@ def test_a10_2_the_idle_time_out_spares_blocked_clients(room: Room) -> None:
     ("", NULL_ARRAY), (" timeout", NULL_ARRAY), (" ERROR", b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"),
 ])
 def test_a11_client_unblock(room: Room, reason: str, answer: bytes) -> None:
+    """A11 UNBLOCK."""
     room.say("waiter", "blpop k 0", "echo next")
     identity = room["waiter"].handle.id
     assert room.say("other", f"client unblock {identity}{reason}", f"client unblock {identity}") == b":1\r\n:0\r\n"
@@ -336,7 +342,7 @@ def test_a7_5_the_end_of_input_leaves_the_queue_while_replies_are_owed(room: Roo
 
 
 def test_lesson_1_the_push_of_a_killer_serves_only_the_living(room: Room) -> None:
-    """Kill and push in one pipeline: the killed client is still in memory when its key becomes ready."""
+    """Kill and push in one pipeline: the killed one is still in memory when its key becomes ready (A13 BLOCKED-4)."""
     with socket_client(room.server) as first, socket_client(room.server) as second:
         for peer in (first, second):
             peer.sendall(encode_command("BLPOP", "k", "0"))
@@ -350,6 +356,7 @@ def test_lesson_1_the_push_of_a_killer_serves_only_the_living(room: Room) -> Non
 
 @pytest.mark.parametrize("how", ["close", "half close", "kill", "served", "time", "unblock"])
 def test_a8_blocked_clients_leave_nothing(room: Room, how: str) -> None:
+    """A8-6."""
     room.say("other", "ping")
     before = None
     for round_number in range(4):
@@ -405,6 +412,7 @@ client unblock -1; client unblock 18446744073709551615; blpop l 0; brpop k l 0; 
 
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_answers_are_the_reference_answers(server: ServerProcess, valkey: ServerProcess, protocol: int) -> None:
+    """A11 UNBLOCK, A13 BLOCKED-1."""
     with server.connect(protocol=protocol) as ours, valkey.connect(protocol=protocol) as theirs:
         for line in ["flushall", "set s v", "rpush l 1 2 3 4 5 6", *ANSWERED_AT_ONCE.replace("\n", ";").split(";")]:
             if words := line.split():
@@ -457,6 +465,7 @@ def test_a13_a_real_time_out_is_never_early(server: ServerProcess) -> None:
 
 
 def test_info_and_command_statistics_count_a_blocked_request_once(start_server: object, server_kind: str) -> None:
+    """A4-25."""
     server = start_server()  # type: ignore[operator]
     with server.connect() as waiter, server.connect() as other:
         identity = waiter.call("CLIENT", "ID").number

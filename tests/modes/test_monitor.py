@@ -162,6 +162,7 @@ def seen(server: ServerProcess, conversation: str, protocol: int) -> list[bytes]
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("title", CONVERSATIONS)
 def test_a13_shown_as_by_valkey(server: ServerProcess, valkey: ServerProcess, title: str, protocol: int) -> None:
+    """A13 MONITOR."""
     ours, theirs = (seen(one, CONVERSATIONS[title], protocol) for one in (server, valkey))
     identity = re.compile(rb"^:\d+\r\n$")           # CLIENT ID
     assert [identity.sub(b":n", raw) for raw in ours] == [identity.sub(b":n", raw) for raw in theirs]
@@ -270,7 +271,7 @@ def test_a11_secrets_are_redacted_whatever_their_number(request_: str) -> None:
 
 
 def test_a4_24_nobody_is_shown_anything_once_all_have_left() -> None:
-    """RESET, QUIT and a kill leave the mode; the last one opens the gate again."""
+    """RESET, QUIT and a kill leave the mode; the last one opens the gate again (A8-16)."""
     with memory_server() as server, memory_client(server) as talking:
         say(talking, "SET k v", "DEL k")
         before = used_bytes(server)

@@ -115,6 +115,7 @@ def converse(server: ServerProcess, lines: str, protocol: int) -> list[bytes]:
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("title", CONVERSATIONS)
 def test_a13_answers_as_valkey(server: ServerProcess, valkey: ServerProcess, title: str, protocol: int) -> None:
+    """A4-7, A13 MULTI-1, A13 MULTI-2, A13 MULTI-4, A13 MULTI-6, A14-3."""
     ours, theirs = (converse(one, CONVERSATIONS[title], protocol) for one in (server, valkey))
     assert list(zip(CONVERSATIONS[title].split("/"), ours, strict=True)) == \
         list(zip(CONVERSATIONS[title].split("/"), theirs, strict=True))
@@ -136,7 +137,7 @@ SUBSCRIPTIONS = (
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("lines", SUBSCRIPTIONS)
 def test_a13_subscribing_inside_exec(server: ServerProcess, valkey: ServerProcess, lines: str, protocol: int) -> None:
-    """In bytes, up to QUIT's answer: a subscription may be answered more than once, and by pushes."""
+    """In bytes, up to QUIT's answer: a subscription may be answered more than once, and by pushes (A13 MULTI-4)."""
     answered = []
     for one in (server, valkey):
         with one.connect(protocol=protocol) as wire:
@@ -232,6 +233,7 @@ def test_a16_info_counts_watchers_and_watched_keys(server: ServerProcess, valkey
 # ---- in memory ------------------------------------------------------------------------------------------------------
 
 def test_a13_quit_runs_at_once() -> None:
+    """A7-3, A13 MULTI-4."""
     with memory_server() as server, memory_client(server) as client:
         assert say(client, "multi", "set a 1", "quit", "exec") == OK + QUEUED + OK
         assert client.handle.closed
@@ -239,6 +241,7 @@ def test_a13_quit_runs_at_once() -> None:
 
 
 def test_a13_reset_runs_at_once() -> None:
+    """A11 RESET, A13 MULTI-4."""
     with memory_server() as server, memory_client(server) as client:
         assert say(client, "watch a", "multi", "set a 1", "reset", "exec") == \
             OK + OK + QUEUED + b"+RESET\r\n-ERR EXEC without MULTI\r\n"
@@ -276,6 +279,7 @@ def test_a13_a_long_queue_runs_in_order() -> None:
 
 
 def test_a13_an_aborted_transaction_stores_nothing() -> None:
+    """A13 MULTI-3."""
     with memory_server() as server, memory_client(server) as client:
         say(client, "multi", "set a 1", "nosuch")
         before = used_bytes(server)
@@ -295,6 +299,7 @@ def test_a13_a_lost_watch_stores_nothing() -> None:
 
 
 def test_a13_queued_bytes_count_toward_the_query_buffer_limit() -> None:
+    """A2-4, A13 MULTI-3."""
     with memory_server(client_query_buffer_limit=1 << 20) as server, memory_client(server) as client:
         say(client, "multi")
         request, queued = encode_command("SET", "k", b"v" * 10_000), 0
@@ -325,7 +330,7 @@ def advance(server: Server, milliseconds: int) -> None:
 
 @pytest.mark.parametrize("looks", [False, True])
 def test_a13_a_key_that_expires_after_watch_aborts(looks: bool) -> None:
-    """Whether or not somebody has met the expired key, and so deleted it."""
+    """Whether or not somebody has met the expired key, and so deleted it (A13 MULTI-6)."""
     with memory_server() as server, memory_client(server) as client:
         say(client, "set a 1 px 10", "watch a")
         advance(server, 20)
@@ -343,7 +348,7 @@ def test_a13_a_key_that_expires_inside_multi_aborts() -> None:
 
 @pytest.mark.parametrize("then", ["get a", "del a", "flushall", "flushdb", "swapdb 0 1", "expire a 10"])
 def test_a13_a_key_expired_before_watch_is_missing(then: str) -> None:
-    """That it is deleted, or would have been, changes nothing."""
+    """That it is deleted, or would have been, changes nothing (A13 MULTI-6)."""
     with memory_server() as server, memory_client(server) as client:
         server.set_active_expire(False)
         say(client, "set a 1 px 10")
@@ -391,6 +396,7 @@ def test_a13_swapdb_with_expired_namesakes() -> None:
     ["watch a b", "multi", "set b 1", "exec"],
 ])  # fmt: skip
 def test_a8_leaving_leaves_nothing(lines: list[str]) -> None:
+    """A8-7."""
     with memory_server() as server:
         say_on(server, *lines)
         say_on(server, "flushall")
@@ -407,6 +413,7 @@ def test_a8_leaving_leaves_nothing(lines: list[str]) -> None:
 
 
 def test_a8_a_disconnect_inside_multi_runs_nothing() -> None:
+    """A7-4."""
     with memory_server() as server:
         with memory_client(server) as client:
             say(client, "multi", "set a 1")
@@ -414,6 +421,7 @@ def test_a8_a_disconnect_inside_multi_runs_nothing() -> None:
 
 
 def test_a8_many_watchers_leave_in_any_order() -> None:
+    """A8-7."""
     with memory_server() as server:
         before = used_bytes(server)
         clients = [MemoryClient(server) for _ in range(30)]
@@ -479,6 +487,7 @@ def test_a7_killing_oneself_inside_exec_runs_the_rest() -> None:
 
 
 def test_a4_a_refused_command_aborts_and_a_refused_exec_discards() -> None:
+    """A4-6, A13 MULTI-2."""
     with memory_server(requirepass="secret") as server, memory_client(server) as client:
         refused = b"NOAUTH Authentication required.\r\n"
         discarded = b"-EXECABORT Transaction discarded because of: " + refused

@@ -45,6 +45,7 @@ def room() -> Iterator[Room]:
 
 
 def test_a11_a_pause_of_writes_holds_writes_and_lets_reads_pass(room: Room) -> None:
+    """A4-22, A11 PAUSE, A11 UNPAUSE."""
     room.say("a", "set k 1")
     assert room.say("admin", f"client pause {TWO_MINUTES} write") == b"+OK\r\n"
     assert room.say("a", "get k", "set k 2", "get k") == b"$1\r\n1\r\n"
@@ -55,6 +56,7 @@ def test_a11_a_pause_of_writes_holds_writes_and_lets_reads_pass(room: Room) -> N
 
 
 def test_a11_a_pause_of_everything_holds_everybody_until_its_end(room: Room) -> None:
+    """A4-22, A11 PAUSE."""
     assert room.say("admin", "client pause 1000", "ping") == b"+OK\r\n"
     assert room.say("a", "ping", "ping") == b""
     assert room.say("b", "client unpause") == b""
@@ -65,6 +67,7 @@ def test_a11_a_pause_of_everything_holds_everybody_until_its_end(room: Room) -> 
 
 
 def test_a11_what_was_held_back_runs_in_the_order_in_which_it_came(room: Room) -> None:
+    """A4-25."""
     room.say("admin", "client pause 1000 write")
     for name in ("b", "a", "admin"):
         room.say(name, f"rpush l {name}1", f"rpush l {name}2")
@@ -86,6 +89,7 @@ def test_a11_who_pauses_again_when_let_go_holds_those_behind(room: Room) -> None
 
 
 def test_a11_of_two_pauses_the_later_end_and_the_stricter_kind_hold(room: Room) -> None:
+    """A11 PAUSE."""
     room.say("admin", "client pause 1000 all")
     room.advance(1000)
     room.say("admin", "client pause 2000 write", "client pause 1000 write")
@@ -119,6 +123,7 @@ def test_a11_a_pause_of_writes_behind_one_of_everything_lets_reads_pass(room: Ro
 
 
 def test_a11_a_subcommand_is_held_and_refusals_are_not(room: Room) -> None:
+    """A11 PAUSE."""
     room.say("admin", "client pause 1000 all")
     assert room.say("a", "nosuch", "get", "client id") == (
         b"-ERR unknown command 'nosuch', with args beginning with: \r\n"
@@ -129,7 +134,7 @@ def test_a11_a_subcommand_is_held_and_refusals_are_not(room: Room) -> None:
 
 
 def test_a11_a_pause_of_writes_and_transactions(room: Room) -> None:
-    """A write waits before it is queued; EXEC waits if it would write."""
+    """A write waits before it is queued; EXEC waits if it would write (A4-22, A11 PAUSE)."""
     room.say("a", "multi", "set k 1")
     room.say("b", "multi", "get k")
     room.say("admin", "client pause 1000 write")
@@ -141,6 +146,7 @@ def test_a11_a_pause_of_writes_and_transactions(room: Room) -> None:
 
 
 def test_a11_a_paused_client_is_not_unblocked(room: Room) -> None:
+    """A11 UNBLOCK."""
     room.say("admin", "client pause 1000 write")
     room.say("a", "set k 1")
     assert room.say("admin", f"client unblock {room.clients['a'].handle.id}") == b":0\r\n"
@@ -193,6 +199,7 @@ def test_a7_5_a_paused_client_that_vanishes_writes_nothing(room: Room) -> None:
 
 
 def test_a4_answers_and_figures_are_the_reference_ones(server: ServerProcess, valkey: ServerProcess) -> None:
+    """A11 PAUSE, A11 UNPAUSE, A14-16."""
     shown = []
     for running in (server, valkey):
         with running.connect() as wire, running.connect() as writer:

@@ -186,6 +186,7 @@ def up_to_marker(wire: Wire) -> list[bytes]:
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_as_the_reference_talks(server: ServerProcess, valkey: ServerProcess, name: str) -> None:
+    """A4-16, A5-6, A11 PING, A13 PUBSUB-1, A13 PUBSUB-2."""
     ours, theirs = conversation(server, CONVERSATIONS[name]), conversation(valkey, CONVERSATIONS[name])
     if name == UNORDERED:
         ours, theirs = ([(line, who, sorted(replies)) for line, who, replies in heard] for heard in (ours, theirs))
@@ -264,6 +265,7 @@ def test_notifications_are_the_reference_notifications(
 
 
 def test_an_own_notification_comes_after_the_reply(server: ServerProcess, valkey: ServerProcess) -> None:
+    """A5-6."""
     heard = []
     for where in (server, valkey):
         with where.connect(protocol=3) as wire:
@@ -304,7 +306,7 @@ def test_native_patterns_match_any_bytes_alike() -> None:
 
 
 def test_thousand_rounds_leave_nothing() -> None:
-    """Subscribers leave in every way: nothing of them remains, in the tables or in the count of memory."""
+    """Subscribers leave in every way: nothing of them remains, in the tables or in the count of memory (A8-8)."""
     with memory_server() as server, memory_client(server) as other:
         def round_(number: int) -> None:
             with memory_client(server) as client:
@@ -326,6 +328,7 @@ def test_thousand_rounds_leave_nothing() -> None:
 
 
 def test_many_subscribers_come_and_go_in_any_order() -> None:
+    """A8-8."""
     with memory_server() as server, memory_client(server) as publisher:
         before = used_bytes(server)
         entered = [MemoryClient(server) for _ in range(50)]
@@ -344,6 +347,7 @@ def test_many_subscribers_come_and_go_in_any_order() -> None:
 
 
 def test_a_large_message_is_held_once_and_charged_to_everyone() -> None:
+    """lesson 10."""
     size = 200_000
     with memory_server() as server, memory_client(server) as publisher:
         entered = [MemoryClient(server) for _ in range(20)]

@@ -83,6 +83,7 @@ def heard(server: ServerProcess, line: str, protocol: int) -> list[bytes]:
 
 @pytest.mark.parametrize(("line", "protocol"), [*BOTH, *((line, 3) for line in CONVERSATIONS_OF_RESP3)])
 def test_a11_silent_as_valkey(server: ServerProcess, valkey: ServerProcess, line: str, protocol: int) -> None:
+    """A11 REPLY."""
     assert heard(server, line, protocol) == heard(valkey, line, protocol)
 
 
@@ -151,7 +152,10 @@ def say(client: MemoryClient, *lines: str) -> bytes:
 @pytest.mark.parametrize("last", [b"QUIT\r\n", b"*1\r\nfoo\r\n", b"*x\r\n", b'GET "unbalanced\r\n'])
 @pytest.mark.parametrize("mode", [OFF, SKIP])
 def test_a7_2_quit_and_a_protocol_error_close_at_once(mode: str, last: bytes, before: str) -> None:
-    """The references leave the connection open for ever: they close when a write is over, and nothing is written."""
+    """The references leave the connection open for ever: they close when a write is over, and nothing is written.
+
+    lesson 5.
+    """
     with memory_server() as server, socket_client(server) as peer:
         peer.send((b"PING\r\n" if before else b"") + mode.encode() + b"\r\n" + last)
         turn(server)

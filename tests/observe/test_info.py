@@ -166,7 +166,7 @@ LEFT_OUT: dict[str, dict[str, str]] = {
     "keyspace": {"db": "a list, one line for each"},
 }
 # What the reference does not have.
-ADDED = {"server": ["ranvier_version", "redis_mode"]}
+ADDED = {"server": ["ranvier_version", "redis_mode"], "stats": ["client_closes"]}
 
 
 def names_by_section(text: str) -> dict[str, list[str]]:

@@ -1,19 +1,58 @@
 """The documentation says what the code does."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from differential.differences import ON_PURPOSE
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_list_of_commands_is_fresh() -> None:
-    outcome = subprocess.run(
-        [sys.executable, ROOT / "tools" / "write_docs.py", "--check"], capture_output=True, text=True, check=False
+def check(tree: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, tree / "tools" / "write_docs.py", "--check"], capture_output=True, text=True, check=False
     )
+
+
+def test_the_generated_parts_are_fresh() -> None:
+    outcome = check(ROOT)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize(("file", "old", "new"), [
+    ("src/ranvier/server/before_sleep.py", "    engine.free_closed()\n", ""),
+    ("src/ranvier/server/before_sleep.py", "# Replies leave after", "# Replies leave long after"),
+    ("src/ranvier/engine/client.pyx", "# 5. WATCH:", "# 5. Watches:"),
+    ("src/ranvier/engine/phase.pxd", "# QUIT\n", "# the client said so\n"),
+    ("src/ranvier/limits.py", "LINGER_BYTES = 1024**2", "LINGER_BYTES = 1024**3"),
+    ("docs/lifecycle.md", "    READY --> BLOCKED\n", ""),
+])
+def test_a_stale_lifecycle_page_is_found(file: str, old: str, new: str, tmp_path: Path) -> None:
+    for name in ("tools/write_docs.py", "docs/lifecycle.md", "docs/compatibility.md", "src/ranvier/limits.py",
+                 "src/ranvier/server/before_sleep.py", "src/ranvier/engine/client.pyx",
+                 "src/ranvier/engine/phase.pxd"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    assert check(tmp_path).returncode == 0
+    text = (tmp_path / file).read_text()
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new))
+    outcome = check(tmp_path)
+    assert (outcome.returncode, outcome.stdout) == (1, "lifecycle.md stale: run tools/write_docs.py\n")
+
+
+def test_every_step_of_teardown_is_told() -> None:
+    """Each call that undoes something stands below a numbered comment of its own."""
+    body = (ROOT / "src/ranvier/engine/client.pyx").read_text().partition("cdef void teardown(")[2]
+    body = body.partition("\ncdef ")[0]
+    told = re.findall(r"# (\d+)\. ", body)
+    assert told == [str(number) for number in range(1, len(told) + 1)]
+    for leave in re.findall(r"^    (\w+(?:_leave|_free)|leave_\w+)\(client\)\n", body, re.MULTILINE):
+        assert re.search(rf"    # \d+\. [^\n]+\n    {leave}\(client\)", body), leave
 
 
 def test_every_difference_on_purpose_is_told() -> None:

@@ -13,7 +13,7 @@ from harness.wire import ProtocolViolation, Wire
 def speaker() -> Iterator[tuple[socket.socket, Wire]]:
     """A socket that plays the server, and a Wire connected to it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        wire = Wire(listener.getsockname()[1], 5.0)
+        wire = Wire(listener.getsockname()[1], 5.0, counted=False)
         accepted, _ = listener.accept()
         with wire, accepted:
             yield accepted, wire

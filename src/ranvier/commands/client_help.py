@@ -61,6 +61,8 @@ def help_lines() -> list[str]:
         "    What this client is able to do:",
         "    * REDIRECT",
         "      It follows when a standalone server sends it on to another one.",
+        "CLOSED [COUNT <count>]",
+        "    The connections that ended last and why, newest first: 10 unless <count> says otherwise, -1 for all.",
         "GETREDIR",
         "    The id of the connection that gets this one's invalidations.",
         "GETNAME",

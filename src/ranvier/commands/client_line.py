@@ -21,6 +21,9 @@ def client_flags(client: ClientHandle) -> str:
         ("P", described["sub"] or described["psub"] or described["ssub"]),
         ("x", described["multi"] >= 0),
         ("b", described["blocked"]),
+        ("t", described["tracking"]),
+        ("R", described["broken-redirect"]),
+        ("B", described["bcast"]),
         ("d", described["watch-broken"]),
         ("c", described["closing-after-reply"]),
         ("A", described["closing"]),
@@ -50,7 +53,7 @@ def client_line(client: ClientHandle) -> str:
         ("watch", d["watch"]), ("qbuf", d["qbuf"]), ("qbuf-free", d["qbuf-free"]), ("argv-mem", d["argv-mem"]),
         ("multi-mem", d["multi-mem"]), ("rbs", d["rbs"]), ("rbp", d["rbp"]),
         ("obl", d["obl"]), ("oll", d["oll"]), ("omem", d["omem"]), ("tot-mem", d["tot-mem"]),
-        ("events", d["events"]), ("cmd", d["cmd"]), ("user", client.user), ("redir", -1), ("resp", d["resp"]),
+        ("events", d["events"]), ("cmd", d["cmd"]), ("user", client.user), ("redir", d["redir"]), ("resp", d["resp"]),
         ("lib-name", text["library_name"]), ("lib-ver", text["library_version"]),
         ("tot-net-in", d["tot-net-in"]), ("tot-net-out", d["tot-net-out"]), ("tot-cmds", d["tot-cmds"]),
     )

@@ -11,6 +11,7 @@ from ranvier.commands.client_filter import ClientFilter
 from ranvier.commands.client_line import client_line
 from ranvier.commands.numbers import database_index, integer
 from ranvier.commands.words import c_string, option, shown
+from ranvier.engine.phase import CLOSE_REASON_NAMES
 from ranvier.errors import CommandError
 from ranvier.values import Status, Verbatim
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ranvier.engine.client import ClientHandle
 
 OK: Final = Status("OK")
+KILLED: Final = CLOSE_REASON_NAMES.index("killed") + 1       # engine.phase.CloseReason
 COMPATIBLE_VERSION: Final = "7.2.4"
 PRINTABLE: Final = re.compile(rb"[!-~]*")       # of a C string
 WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
@@ -113,6 +115,7 @@ def reset(client: ClientHandle, args: list[bytes]) -> Status:
     """RESET: the connection as it was when it was new; the library's name and the capabilities stay."""
     client.leave_transaction()
     client.leave_pubsub()
+    client.leave_tracking()
     client.leave_monitor()
     client.leave_reply_mode()
     client.no_touch = client.no_evict = client.import_source = False
@@ -187,9 +190,9 @@ def client_kill(client: ClientHandle, args: list[bytes]) -> Status | int:
 
 def _kill(client: ClientHandle, victim: ClientHandle) -> None:
     if victim is client:
-        client.close_after_this_command()
+        client.close_after_this_command(KILLED)
     else:
-        victim.close()
+        victim.close(KILLED)
 
 
 def client_pause(client: ClientHandle, args: list[bytes]) -> Status:

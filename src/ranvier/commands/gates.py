@@ -43,6 +43,7 @@ class Gate(IntFlag):
     REDIRECT = 1 << 20           # C: understands REDIRECT, and the server is a replica
     ASYNC_LOADING = 1 << 21      # S: loading beside a data set that is served
     MONITOR = 1 << 22            # S: after the command: somebody runs MONITOR
+    ENDING = 1 << 23             # S: a shutdown waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ GATES: Final = (
     GateRule(21, Gate.REPLICA, "ERR Replica can't interact with the keyspace"),
     GateRule(22, Gate.PAUSED_WRITE, ""),
     GateRule(22, Gate.PAUSED_ALL, ""),
+    GateRule(22, Gate.ENDING, ""),
     GateRule(23, Gate.QUEUE, ""),
     GateRule(24, Gate.MONITOR, ""),
 )
@@ -147,6 +149,8 @@ def gates_of(command: Command) -> Gate:
         mask |= Gate.REPLICA
     if flags & {"write", "may_replicate"}:
         mask |= Gate.PAUSED_WRITE
+    if command.key_specs or flags & {"write", "readonly", "may_replicate"} or command.name == "EXEC":
+        mask |= Gate.ENDING
     if command.name == "EXEC":
         mask |= _OF_EXEC
     if command.name not in _NOT_QUEUED:

@@ -111,6 +111,11 @@ def movable(specs: Sequence[KeySpec]) -> bool:
     return not all(spec.simple for spec in specs)
 
 
+def plain_keys(specs: Sequence[KeySpec]) -> bool:
+    """Whether `legacy_range` tells all keys, and nothing else."""
+    return len(specs) == 1 and specs[0].simple and "not_key" not in specs[0].flags
+
+
 def _key_count(argument: bytes) -> int | None:
     """A count of keys: strict decimal without sign or leading zero."""
     if not argument.isdigit() or len(argument) > 10 or (argument[:1] == b"0" and argument != b"0"):

@@ -85,8 +85,11 @@ def shutdown(client: Client, args: list[bytes]) -> Reply:
             raise CommandError("ERR No shutdown in progress.")
         return OK
     save = True if b"SAVE" in words else False if b"NOSAVE" in words else None
+    if client.deny_blocking and b"NOW" not in words:
+        raise CommandError("ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client")
     client.server.shutdown(
-        save=save, now=b"NOW" in words, force=b"FORCE" in words, safe=b"SAFE" in words, failover=b"FAILOVER" in words,
+        client, save=save, now=b"NOW" in words, force=b"FORCE" in words, safe=b"SAFE" in words,
+        failover=b"FAILOVER" in words,
     )
     return NoReply
 

@@ -1,8 +1,8 @@
 """The one table of commands: what a record says, and what follows from it.
 
 COMMAND, COMMAND DOCS, ACL categories, the gates, docs/commands.md and the fuzzers all come from these records. They lie
-in `table/`, one file per group, and hold every command of Valkey 9.1. A record without a handler is a command that
-Ranvier does not have yet: clients are told that it does not exist.
+in `table/`, one file per group, and hold every command of Valkey 9.1, and Ranvier's own.
+A record without a handler is a command that Ranvier does not have yet: clients are told that it does not exist.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Command:
     deprecated_since: str = ""
     replaced_by: str = ""
     propagated: str = ""                # deterministic form for replicas and the append-only file; "" = never
+    own: bool = False                   # Ranvier's alone, unknown to the reference servers
     handler: str | None = None          # "native:get", "module:function", or None: not there yet
 
     @property

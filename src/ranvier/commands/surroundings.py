@@ -107,8 +107,9 @@ class Server(Protocol):
     def info_text(self, sections: Sequence[str]) -> str:
         """INFO's text; see `observe/info`."""
 
-    def shutdown(self, *, save: bool | None, now: bool, force: bool, safe: bool, failover: bool) -> None:
-        """End the server after this turn. `save` None: save if save points are configured.
+    def shutdown(self, client: Any, *, save: bool | None, now: bool, force: bool, safe: bool,
+                 failover: bool) -> None:
+        """End the server; the client waits for it. `save` None: save if save points are configured.
 
         Raises CommandError when that is not possible (and `force` is false).
         """
@@ -132,6 +133,8 @@ class Client(Protocol):
     def database(self) -> Database: ...
     @property
     def protocol(self) -> int: ...
+    @property
+    def deny_blocking(self) -> bool: ...
 
     def request_word(self, index: int) -> bytes:
         """An argument of the running request as it came; 0 is the command's name."""

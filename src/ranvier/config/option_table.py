@@ -43,6 +43,7 @@ from ranvier.config.kinds import (
     YesNo,
 )
 from ranvier.config.option import Option
+from ranvier.limits import CLOSED_ENTRIES, CLOSED_ENTRIES_MAXIMUM
 
 YES_NO = YesNo()
 TEXT = Text()
@@ -135,6 +136,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("bind-source-addr", TEXT, ""),
     Option("bio-cpulist", TEXT, "", mutable=False, aliases=("bio_cpulist",)),
     Option("busy-reply-threshold", Integer(0, LONG_MAX), 5000, aliases=("lua-time-limit",)),
+    Option(
+        "client-closed-max-len", Integer(0, CLOSED_ENTRIES_MAXIMUM), CLOSED_ENTRIES, used=True, own=True,
+        apply="apply_closed",
+    ),
     Option(
         "client-output-buffer-limit",
         ClientOutputLimits(),
@@ -329,8 +334,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("set-max-listpack-entries", Integer(0, LONG_MAX), 128, used=True, apply="apply_keyspace"),
     Option("set-max-listpack-value", Integer(0, LONG_MAX), 64, used=True, apply="apply_keyspace"),
     Option("set-proc-title", YES_NO, True, mutable=False, used=True),
-    Option("shutdown-on-sigint", SHUTDOWN_FLAGS, ()),
-    Option("shutdown-on-sigterm", SHUTDOWN_FLAGS, ()),
+    Option("shutdown-on-sigint", SHUTDOWN_FLAGS, (), used=True),
+    Option("shutdown-on-sigterm", SHUTDOWN_FLAGS, (), used=True),
     Option("shutdown-timeout", Integer(0, INT_MAX), 10, used=True),
     Option("slot-migration-max-failover-repl-bytes", Memory(-1, LONG_MAX), 0),
     Option("socket-mark-id", Integer(0, UINT_MAX), 0, mutable=False, used=True),
@@ -366,7 +371,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("tls-session-cache-size", Integer(0, INT_MAX), 20480),
     Option("tls-session-cache-timeout", Integer(0, INT_MAX), 300),
     Option("tls-session-caching", YES_NO, True),
-    Option("tracking-table-max-keys", Integer(0, LONG_MAX), 1000000),
+    Option(
+        "tracking-table-max-keys", Integer(0, LONG_MAX), 1000000, used=True, apply="apply_tracking",
+    ),
     Option("unixsocket", PATH, "", mutable=False, used=True),
     Option("unixsocketgroup", TEXT, "", mutable=False, used=True),
     Option("unixsocketperm", OCTAL, 0, mutable=False, used=True),

@@ -42,6 +42,9 @@ class ApplyTarget(Protocol):
     def apply_client_memory(self) -> None:
         """`maxmemory-clients`, which may be a percentage of `maxmemory`."""
 
+    def apply_closed(self) -> None:
+        """Length of the ring behind CLIENT CLOSED."""
+
     def apply_directory(self) -> None:
         """`dir`, where files without a directory of their own are kept."""
 
@@ -71,6 +74,9 @@ class ApplyTarget(Protocol):
 
     def apply_slowlog(self) -> None:
         """Threshold and length of the slow log."""
+
+    def apply_tracking(self) -> None:
+        """`tracking-table-max-keys`."""
 
 
 class Attribute(Generic[ValueT]):
@@ -108,6 +114,7 @@ class Configuration:
     always_show_logo = Attribute[bool]("always-show-logo")
     availability_zone = Attribute[str]("availability-zone")
     bind = Attribute[tuple[str, ...]]("bind")
+    client_closed_max_len = Attribute[int]("client-closed-max-len")
     client_output_buffer_limit = Attribute[OutputLimits]("client-output-buffer-limit")
     client_query_buffer_limit_bytes = Attribute[int]("client-query-buffer-limit")
     client_read_budget_usec = Attribute[int]("client-read-budget-usec")
@@ -147,6 +154,8 @@ class Configuration:
     set_max_listpack_entries = Attribute[int]("set-max-listpack-entries")
     set_max_listpack_value_bytes = Attribute[int]("set-max-listpack-value")
     set_proc_title = Attribute[bool]("set-proc-title")
+    shutdown_on_sigint = Attribute[tuple[str, ...]]("shutdown-on-sigint")
+    shutdown_on_sigterm = Attribute[tuple[str, ...]]("shutdown-on-sigterm")
     shutdown_timeout_seconds = Attribute[int]("shutdown-timeout")
     slowlog_log_slower_than_microseconds = Attribute[int]("commandlog-execution-slower-than")
     slowlog_max_len = Attribute[int]("commandlog-slow-execution-max-len")
@@ -157,6 +166,7 @@ class Configuration:
     tcp_backlog = Attribute[int]("tcp-backlog")
     tcp_keepalive_seconds = Attribute[int]("tcp-keepalive")
     timeout_seconds = Attribute[int]("timeout")
+    tracking_table_max_keys = Attribute[int]("tracking-table-max-keys")
     unixsocket = Attribute[str]("unixsocket")
     unixsocketgroup = Attribute[str]("unixsocketgroup")
     unixsocketperm = Attribute[int]("unixsocketperm")

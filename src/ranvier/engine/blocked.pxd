@@ -11,6 +11,7 @@ cdef enum TimedOutReply:
     TIMED_OUT_NULL = 1
     TIMED_OUT_ZERO = 2           # WAIT
     TIMED_OUT_ZEROS = 3          # WAITAOF
+    TIMED_OUT_NEVER = 4          # SHUTDOWN: only the end ends it, or that it is called off
 
 # One key that a blocked client waits for: its place in that key's queue.
 cdef struct Waiter:

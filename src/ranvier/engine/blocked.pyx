@@ -22,7 +22,8 @@ from libc.string cimport memcpy, memset, strcmp
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
-    EFFECT_AWAITED, GATE_PAUSED_ALL, GATE_PAUSED_WRITE, PHASE_BLOCKED, PHASE_READY, Arg, Call, Client, Command, Core,
+    EFFECT_AWAITED, GATE_ENDING, GATE_PAUSED_ALL, GATE_PAUSED_WRITE, PHASE_BLOCKED, PHASE_READY, Arg, Call, Client,
+    Command, Core,
 )
 from ranvier.engine.database cimport Database, database_find, database_hash
 from ranvier.engine.dispatch cimport execute_again
@@ -38,6 +39,7 @@ from ranvier.engine.table cimport (
 cdef enum:
     UNBLOCKED_BY_TIME = 0
     UNBLOCKED_BY_ERROR = 1
+    UNBLOCKED_BY_ABORT = 2       # of a shutdown
 
 
 cdef const char *awaited_key_name(const void *item, size_t *length) noexcept nogil:
@@ -362,7 +364,7 @@ cdef void reply_timed_out(Client *client, int reply) noexcept nogil:
         reply_null(client)
     elif reply == TIMED_OUT_ZERO:
         reply_integer(client, 0)
-    else:
+    elif reply == TIMED_OUT_ZEROS:
         reply_array(client, 2)
         reply_integer(client, 0)
         reply_integer(client, 0)
@@ -382,6 +384,9 @@ cdef void give_up(Core *core, Blocked *blocked, int reason) except *:
         if reason == UNBLOCKED_BY_ERROR:
             command.rejected_calls += 1      # as the reference counts it
             reply_error_bytes(client, b"UNBLOCKED client unblocked via CLIENT UNBLOCK")
+        elif reason == UNBLOCKED_BY_ABORT:
+            command.failed_calls += 1
+            reply_error_bytes(client, b"ERR Errors trying to SHUTDOWN. Check logs.")
         else:
             reply_timed_out(client, blocked.timed_out_reply)
         surroundings_end(client)
@@ -549,13 +554,14 @@ cdef class BlockedClients:
             give_up(self.core, blocking.heap[0], UNBLOCKED_BY_TIME)
         if self.core.keys_ready:
             serve_ready_keys(self.core)
-        if blocking.pause.first != NULL and not self.core.gates & GATE_PAUSED_WRITE:
+        if blocking.pause.first != NULL and not self.core.gates & (GATE_PAUSED_WRITE | GATE_ENDING):
             end_pause(self.core, blocking)
 
     def unblock(self, client_id: int, with_error: bool) -> bool:
         """CLIENT UNBLOCK. Whether there was such a client, and it was blocked; one that is paused is not."""
         cdef Client *client = self.find(client_id) if 0 <= client_id < 1 << 64 else NULL
-        if client == NULL or client.blocked == NULL or (<Blocked *>client.blocked).paused:
+        if client == NULL or client.blocked == NULL or (<Blocked *>client.blocked).paused \
+                or (<Blocked *>client.blocked).timed_out_reply == TIMED_OUT_NEVER:
             return False
         give_up(self.core, <Blocked *>client.blocked, UNBLOCKED_BY_ERROR if with_error else UNBLOCKED_BY_TIME)
         return True
@@ -569,6 +575,22 @@ cdef class BlockedClients:
         core.gates &= ~<uint32_t>(GATE_PAUSED_WRITE | GATE_PAUSED_ALL)
         core.gates |= (GATE_PAUSED_WRITE if writes else 0) | (GATE_PAUSED_ALL if everything else 0)
         core.keyspace.expires_are_deletes = not (writes or core.import_mode)
+
+    def wait_for_shutdown(self) -> None:
+        """The client whose command runs waits until the server has ended, or the shutdown is called off."""
+        block_for(self.core.call, 0, TIMED_OUT_NEVER)
+
+    def hold_for_shutdown(self, bint held) -> None:
+        """Begin or end to hold back everything that concerns data; the end answers those who asked for the shutdown."""
+        cdef Client *client = self.core.first
+        if held:
+            self.core.gates |= GATE_ENDING
+            return
+        self.core.gates &= ~<uint32_t>GATE_ENDING
+        while client != NULL:
+            if client.blocked != NULL and (<Blocked *>client.blocked).timed_out_reply == TIMED_OUT_NEVER:
+                give_up(self.core, <Blocked *>client.blocked, UNBLOCKED_BY_ABORT)
+            client = client.next
 
     def figures(self) -> dict[str, int]:
         """INFO's fields about blocked clients."""

@@ -27,6 +27,7 @@ from ranvier.engine.core cimport (
     PHASE_READY,
     Call,
 )
+from ranvier.engine.deferred cimport deferred_leave
 from ranvier.engine.dispatch cimport client_changed, client_database_changed, client_propagate, select_database
 from ranvier.engine.evict_clients cimport uncount_client
 from ranvier.engine.input cimport input_free, query_bytes
@@ -34,9 +35,11 @@ from ranvier.engine.monitor cimport monitor_leave
 from ranvier.engine.output cimport first_block_bytes, output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
-    CLOSE_REFUSED,
-    CLOSE_SHUTDOWN,
+    CLOSE_NONE,
+    CLOSE_PROTECTED_MODE,
+    CLOSE_QUIT,
     close_after_reply,
+    close_at_the_end,
     close_reason_name,
     request_close,
     set_phase,
@@ -51,6 +54,9 @@ from ranvier.engine.pubsub cimport (
 )
 from ranvier.engine.request cimport parser_init
 from ranvier.engine.surroundings cimport leave_reply_mode, update_surrounded
+from ranvier.engine.tracking cimport (
+    TRACKING_BCAST, TRACKING_BROKEN, Tracker, tracking_leave, tracking_lose_target,
+)
 from ranvier.engine.transaction cimport transaction_leave, transaction_of
 from ranvier.engine.watch cimport watch_leave
 
@@ -134,6 +140,7 @@ cdef class ClientHandle:
 
     @property
     def close_reason(self) -> str:
+        """One of engine.phase.CLOSE_REASON_NAMES; "none" while nothing closes it."""
         return (<bytes>close_reason_name(self.state.close_reason)).decode()
 
     @property
@@ -204,8 +211,10 @@ cdef class ClientHandle:
     def deny_blocking(self, bint value) -> None:
         self.state.deny_blocking = value
 
-    def close_after_this_command(self) -> None:
+    def close_after_this_command(self, reason: int = CLOSE_QUIT) -> None:
         """Run nothing more and close when the running command's reply is written (QUIT, CLIENT KILL of oneself)."""
+        if self.state.close_reason == CLOSE_NONE:
+            self.state.close_reason = reason
         self.state.after_command |= AFTER_CLOSE
 
     def leave_pubsub(self) -> None:
@@ -225,7 +234,7 @@ cdef class ClientHandle:
         """Send a last error line and close: a client that was shaken hands with is not let in."""
         output_append(self.added(), text, len(text))
         self.state.linger = True
-        close_after_reply(&self.state, CLOSE_REFUSED)
+        close_after_reply(&self.state, CLOSE_PROTECTED_MODE)
 
     def leave_monitor(self) -> None:
         """Stop watching what everybody runs (MONITOR)."""
@@ -274,9 +283,13 @@ cdef class ClientHandle:
         self.state.capabilities &= ~<uint32_t>CAPABILITY_REDIRECT
         self.state.capabilities |= CAPABILITY_REDIRECT if value else 0
 
+    def leave_tracking(self) -> None:
+        """Track nothing any more (RESET)."""
+        tracking_leave(self.added())
+
     def finish(self) -> None:
         """Run nothing more for this client, and close it when what it is owed is written: the server ends."""
-        close_after_reply(self.added(), CLOSE_SHUTDOWN)
+        close_at_the_end(self.added())
 
     def request_word(self, index: int) -> bytes:
         """An argument of the running request as it came; 0 is the command's name."""
@@ -303,6 +316,7 @@ cdef class ClientHandle:
     def describe(self) -> dict[str, object]:
         """The fields of CLIENT LIST that the engine keeps."""
         cdef Client *c = self.added()
+        cdef const Tracker *tracker = <const Tracker *>c.tracker
         cdef size_t held = first_block_bytes(c)
         return {
             "id": c.id,
@@ -331,11 +345,17 @@ cdef class ClientHandle:
             "closing": c.phase == PHASE_CLOSING,
             "closing-after-reply": c.phase == PHASE_CLOSING_AFTER_REPLY,
             "monitor": c.monitor != NULL,
+            "socket-error": c.socket_error,
+            "owed": c.owed_bytes,
             "multi": -1 if c.transaction == NULL else transaction_of(c).count,
             "watch": c.watch_count,
             "watch-broken": c.watch_broken,
             "argv-mem": argument_bytes(c),
             "multi-mem": 0 if c.transaction == NULL else transaction_of(c).bytes,
+            "tracking": tracker != NULL,
+            "broken-redirect": tracker != NULL and tracker.flags & TRACKING_BROKEN != 0,
+            "bcast": tracker != NULL and tracker.flags & TRACKING_BCAST != 0,
+            "redir": -1 if tracker == NULL else <int64_t>tracker.redirect_id,
         }
 
 
@@ -354,27 +374,50 @@ cdef size_t argument_bytes(const Client *client) noexcept:
 
 
 cdef void teardown(Client *client):
+    # docs/lifecycle.md prints this list: one numbered comment to a step, the steps in their order.
     if client.phase == PHASE_CLOSED:
         return
-    # 1. nobody serves it any more
+    # 1. Nobody serves it any more: nothing is parsed, nothing is written, the first reason stays.
     request_close(client, CLOSE_KILLED)
+    # 2. The close is counted, logged and kept for CLIENT CLOSED, while there is something to tell.
+    tell_of_close(client)
     set_phase(client, PHASE_CLOSED)
-    # 2. the socket; shutdown first, so that the peer sees the end even while a forked child holds the descriptor
+    # 3. The socket: out of the poller; shut first, so that the peer sees the end even if a forked child holds it, too.
     if client.fd >= 0:
         (<object>client.core.engine).forget_socket(<ClientHandle>client.handle)
         shutdown(client.fd, SHUT_RDWR)
         close(client.fd)
         client.fd = -1
-    # 3. modes
+    # 4. MULTI: the queue, with the arguments it holds.
     transaction_leave(client)
+    # 5. WATCH: its place at every key; keys that nobody else watches are forgotten.
     watch_leave(client)
+    # 6. Pub/Sub: every channel, pattern and shard channel, silently; what was kept back for it.
     leave_pubsub(client)
+    # 7. MONITOR: its place among those who watch everything.
     monitor_leave(client)
+    # 8. Waiting: its place in the queue of every key, of the pause and of the time-outs; the request that would run.
     blocked_leave(client)
+    # 9. The admin port: its place among those who are served first.
     admin_leave(client)
-    # 4. buffers
+    # 10. Tracking: its prefixes and those who redirect to it; the keys it asked for are forgotten when they change.
+    tracking_leave(client)
+    tracking_lose_target(client)
+    # 11. Pushes that were kept back until its command would have replied.
+    deferred_leave(client)
+    # 12. Input: the unfinished request, a big argument that was being filled, what waits to be parsed.
     input_free(client)
+    # 13. Output: every block, and its share in values and messages that it referred to.
     output_free(client)
     client.stalled = False
-    # 5. what is counted of it
+    # 14. What is counted of it: its share of all clients' memory.
     uncount_client(client)
+
+
+cdef void tell_of_close(Client *client) noexcept:
+    """Nothing that goes wrong in the telling may keep a client from being torn down."""
+    cdef object hooks = <object>client.core.hooks
+    try:
+        hooks.client_closing(<ClientHandle>client.handle)
+    except Exception as error:
+        hooks.bug_in_callback(hooks.client_closing, error)

@@ -6,11 +6,13 @@ added while the request runs. What many clients wait for is charged to each of t
 
 from ranvier.engine.blocked cimport blocked_bytes
 from ranvier.engine.core cimport CLASS_REPLICA, Arg, Call
+from ranvier.engine.deferred cimport deferred_bytes
 from ranvier.engine.input cimport query_memory
 from ranvier.engine.memory cimport ranvier_usable_size
 from ranvier.engine.monitor cimport Monitor
 from ranvier.engine.output cimport output_memory
 from ranvier.engine.pubsub cimport subscriptions_bytes
+from ranvier.engine.tracking cimport tracker_bytes
 from ranvier.engine.transaction cimport transaction_bytes
 
 
@@ -36,6 +38,8 @@ cdef size_t client_bytes(const Client *client) noexcept nogil:
         + subscriptions_bytes(client)
         + blocked_bytes(client)
         + (sizeof(Monitor) if client.monitor != NULL else 0)
+        + tracker_bytes(client)          # its prefixes; keys that it read belong to nobody alone
+        + deferred_bytes(client)
     )
 
 

@@ -85,6 +85,7 @@ cdef enum Gate:
     GATE_REDIRECT = 1 << 20
     GATE_ASYNC_LOADING = 1 << 21
     GATE_MONITOR = 1 << 22
+    GATE_ENDING = 1 << 23            # a shutdown waits: what concerns data waits, too
 
 # No gate, but in the client's mask, so that the test that finds the gates finds it too: this client's requests run with
 # something around them (engine/surroundings).
@@ -97,6 +98,8 @@ cdef enum CommandFlag:
     COMMAND_QUICK = 1 << 2           # native and O(1) in a few arguments: timed in groups
     COMMAND_SUBCOMMAND = 1 << 3      # found by way of its container only
     COMMAND_SECRET = 1 << 4          # its arguments may be secrets: shown to nobody as they are
+    COMMAND_READS = 1 << 5           # what it reads is remembered for clients that track
+    COMMAND_KEYS_ASKED = 1 << 6      # first_key and so on do not tell its keys: the hooks do
 
 ctypedef void (*native_t)(Call *call) noexcept
 
@@ -169,6 +172,7 @@ cdef enum AfterCommand:
     AFTER_PUSHES = 1 << 1            # messages to the client itself, kept back until then
     AFTER_SURROUNDINGS = 1 << 2      # what is around the command ends
     AFTER_MONITOR = 1 << 3           # it is shown to those who run MONITOR
+    AFTER_TRACKING = 1 << 4          # every command, as long as the client tracks: what it read is remembered
 
 cdef enum:
     ADDRESS_BYTES = 120              # the longest Unix socket path with ":0" behind it, and a NUL
@@ -205,6 +209,7 @@ cdef struct Client:
     bint no_evict                # its memory counts, but maxmemory-clients never evicts it
     bint import_source           # sees keys whose time has passed
     uint32_t capabilities        # CAPABILITY_ bits that it claims to have
+    int socket_error             # errno of the read or write that failed, 0 while none has
     # modes
     void *transaction            # engine.transaction, NULL outside of MULTI
     void *watches                # engine.watch, the keys that it watches
@@ -243,6 +248,9 @@ cdef struct Client:
     bint silent                  # what is replied goes nowhere
     void *surroundings           # engine.surroundings.Surroundings, while its request runs inside of them
     void *monitor                # engine.monitor.Monitor, NULL when it does not watch
+    void *tracker                # engine.tracking.Tracker, NULL when it does not track
+    void *redirecting            # engine.tracking: the first tracker whose invalidations come here
+    void *deferred               # engine.deferred.Deferred, pushes that wait for its running command
     # eviction of clients (engine.evict_clients), while maxmemory-clients is on
     size_t counted_bytes         # its share of core.buckets.bytes
     int bucket                   # where it stands, counted from 1; 0: in none
@@ -376,6 +384,7 @@ cdef struct Core:
     uint32_t effects             # EFFECT_ bits that are on
     uint32_t notified            # EVENT_ and NOTIFY_ bits of notify-keyspace-events
     void *pubsub                 # engine.pubsub.PubSub
+    void *tracking               # engine.tracking.Tracking
     int64_t dirty                # changes since the start
     void *engine                 # the Engine object (borrowed)
     void *hooks                  # what the server does when the engine meets an error, a change, a slow command

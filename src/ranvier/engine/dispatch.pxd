@@ -17,6 +17,8 @@ cdef void run(Call *call)
 # Attribute the time since the last reading of the clock to the quick commands that ran in it.
 cdef void settle_time(Core *core) noexcept nogil
 
+# The arguments as a list, from the `first` one on.
+cdef list arguments(Call *call, size_t first)
 # An argument as errors show it: a C string, which ends at a NUL byte.
 cdef bytes text_of(const Arg *arg)
 

@@ -24,6 +24,7 @@ from ranvier.engine.core cimport (
     AFTER_MONITOR,
     AFTER_PUSHES,
     AFTER_SURROUNDINGS,
+    AFTER_TRACKING,
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SKIP_SLOWLOG,
@@ -32,6 +33,7 @@ from ranvier.engine.core cimport (
     EFFECT_NOTIFIED,
     EFFECT_OBSERVED,
     EFFECT_PROPAGATED,
+    EFFECT_TRACKED,
     EFFECT_WATCHED,
     GATE_AUTHENTICATION,
     GATE_CLUSTER,
@@ -39,6 +41,7 @@ from ranvier.engine.core cimport (
     GATE_GOOD_REPLICAS,
     GATE_MONITOR,
     GATE_OUT_OF_MEMORY,
+    GATE_ENDING,
     GATE_PAUSED_ALL,
     GATE_PAUSED_WRITE,
     GATE_QUEUE,
@@ -50,6 +53,7 @@ from ranvier.engine.core cimport (
     Request,
 )
 from ranvier.engine.database cimport Database, database_hash
+from ranvier.engine.deferred cimport flush_deferred
 from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.monitor cimport monitor_feed
 from ranvier.engine.native_transactions cimport exec_
@@ -62,7 +66,7 @@ from ranvier.engine.phase cimport (
     may_execute,
     request_close,
 )
-from ranvier.engine.pubsub cimport flush_deferred, notify
+from ranvier.engine.pubsub cimport notify
 from ranvier.engine.reply cimport reply_error_bytes, reply_raw, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -86,6 +90,7 @@ from ranvier.engine.request cimport (
 )
 from ranvier.engine.surroundings cimport Surroundings, surroundings_begin, surroundings_end
 from ranvier.engine.table cimport table_prefetch, table_prefetch_item
+from ranvier.engine.tracking cimport tracking_flush, tracking_over, tracking_ran, tracking_touch
 from ranvier.engine.transaction cimport (
     transaction_abort,
     transaction_collect,
@@ -283,7 +288,7 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
         if closed & ~<uint32_t>GATES_THAT_ACT and refused(&call, closed):
             return
         # Whom nothing refuses may be made to wait, unless it only watches; inside MULTI before the request is queued.
-        if closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL) and client.monitor == NULL:
+        if closed & GATE_ENDING or (closed & (GATE_PAUSED_WRITE | GATE_PAUSED_ALL) and client.monitor == NULL):
             block_paused(&call)
             return
         if closed & GATE_QUEUE:
@@ -355,6 +360,7 @@ cdef void reject(Call *call, bytes text):
         text = b"EXECABORT Transaction discarded because of: " + text.removeprefix(b"ERR ")
     else:
         transaction_abort(client)
+    tracking_over(client, call.command)
     reply_error_bytes(client, text)
 
 
@@ -429,6 +435,8 @@ cdef void settle_client(Call *call, const Call *outer) noexcept:
     """What had to wait for the command's reply; inside a transaction, for the reply to EXEC."""
     cdef Client *client = call.client
     cdef bint nested = outer != NULL and outer.client == client
+    if client.after_command & AFTER_TRACKING:
+        tracking_ran(call)
     if not nested:
         surroundings_end(client)
         if client.after_command & AFTER_PUSHES:
@@ -504,6 +512,8 @@ cdef void effect(Call *call, const char *key, size_t length, uint32_t event_clas
     # Without a class it is a whole database: see client_database_changed.
     if effects & EFFECT_WATCHED and event_class != 0:
         watch_touch(call.core, call.database, key, length, False)
+    if effects & EFFECT_TRACKED and event_class != 0:
+        tracking_touch(call.core, call.client, key, length)
     if effects & EFFECT_NOTIFIED:
         notify(call.core, call.database.index, event_class, event, key, length)
     if effects & EFFECT_AWAITED:
@@ -557,6 +567,9 @@ cdef void client_database_changed(Client *client, int database_index, int replac
     if core.effects & EFFECT_WATCHED:
         watch_touch_database(core, core.databases[database_index],
                              core.databases[replacement_index] if replacement_index >= 0 else NULL)
+    # Databases that change places keep all keys: as on Valkey, nobody who tracks hears of it.
+    if replacement_index < 0 and core.call != NULL:
+        tracking_flush(core)
     client_changed(client, database_index, b"", event, 0)
 
 

@@ -83,7 +83,10 @@ cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexc
         if got >= 0 or errno != EINTR:
             break
     if got < 0:
-        return RECEIVED_NOTHING if errno == EAGAIN else RECEIVED_ERROR
+        if errno == EAGAIN:
+            return RECEIVED_NOTHING
+        client.socket_error = errno
+        return RECEIVED_ERROR
     if got == 0:
         return RECEIVED_END
     count[0] = got

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 from ranvier.clock import Clock
 from ranvier.engine.blocked import BlockedClients
@@ -7,6 +8,7 @@ from ranvier.engine.evict_clients import ClientMemory
 from ranvier.engine.handles import DatabaseHandle
 from ranvier.engine.pubsub import PubSubHandle
 from ranvier.engine.settings import Settings
+from ranvier.engine.tracking import ClientTracking
 
 class CommandStatistics:
     """The engine's table of commands, as far as Python sees it (`engine/command_table`)."""
@@ -17,13 +19,16 @@ class CommandStatistics:
 class Engine:
     """One server's engine: its loop, its clients, its databases."""
 
-    hooks: object
+    hooks: Any
     clock: Clock
     commands: CommandStatistics
     databases: list[DatabaseHandle]
     pubsub: PubSubHandle
     blocked: BlockedClients
+    tracking: ClientTracking
     settings: Settings
+    audited: bool
+    ending: bool
     client_memory: ClientMemory
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
@@ -39,11 +44,14 @@ class Engine:
         skip_slowlog: bool,
         quick: bool,
         secret: bool = False,
+        reads: bool = False,
+        keys_asked: bool = False,
     ) -> None: ...
     def watch(self, fd: int, callback: Callable[[], None]) -> None: ...
     def unwatch(self, fd: int) -> None: ...
-    def post(self, callback: Callable[[], None]) -> None: ...
+    def post(self, callback: Callable[[], object]) -> None: ...
     def call_at(self, monotonic_ms: int, callback: Callable[[], None]) -> None: ...
+    def cancel(self, callback: Callable[[], None]) -> None: ...
     def run(self, before_sleep: Callable[[Engine], None]) -> None: ...
     def stop(self) -> None: ...
     def resume_waiting(self) -> None: ...
@@ -61,6 +69,8 @@ class Engine:
     def clients(self) -> list[ClientHandle]: ...
     @property
     def owes_replies(self) -> bool: ...
+    @property
+    def closes_in_progress(self) -> bool: ...
     @property
     def frees_values(self) -> bool: ...
     @property

@@ -24,6 +24,7 @@ from libc.string cimport memset
 from posix.unistd cimport close as close_descriptor
 
 from ranvier.engine.admin cimport admin_events_again, admin_events_first
+from ranvier.engine.audit cimport audit
 from ranvier.engine.blocked cimport BlockedClients, blocked_clients, blocking_begin, blocking_end, next_deadline_ms
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport (
@@ -37,7 +38,9 @@ from ranvier.engine.coalesce cimport Coalescer, coalescer_init, coalescer_note, 
 from ranvier.engine.command_table cimport CommandTable
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
+    COMMAND_KEYS_ASKED,
     COMMAND_QUICK,
+    COMMAND_READS,
     COMMAND_SECRET,
     COMMAND_SKIP_SLOWLOG,
     PHASE_CLOSING,
@@ -56,14 +59,16 @@ from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogra
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
 from ranvier.engine.natives cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks, output_free, output_take
-from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, request_close
+from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_SHUTDOWN, CLOSE_UNAUTHENTICATED, request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
 from ranvier.engine.pubsub cimport PubSubHandle, pubsub_handle
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport Settings, load_limits, settings_of
+from ranvier.engine.tracking cimport ClientTracking, client_tracking, tracking_begin, tracking_end
 from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
+    closes_in_progress,
     expire_some_keys,
     feed_client,
     key_expired,
@@ -123,7 +128,10 @@ cdef class Engine:
     cdef readonly list databases
     cdef readonly PubSubHandle pubsub
     cdef readonly BlockedClients blocked
+    cdef readonly ClientTracking tracking
     cdef readonly Settings settings
+    cdef public bint audited         # test runs: see engine/audit
+    cdef public bint ending          # a shutdown has begun: before_sleep asks how far it is
     cdef readonly ClientMemory client_memory
     cdef object __weakref__
 
@@ -175,6 +183,8 @@ cdef class Engine:
         self.pubsub = pubsub_handle(&self.core, seeds)
         blocking_begin(&self.core)
         self.blocked = blocked_clients(&self.core)
+        tracking_begin(&self.core, seeds[2] | 1)
+        self.tracking = client_tracking(&self.core)
         batch_init(&self.core.batch, &self.core.memory, limits.BATCH_REQUESTS)
         self.core.poller = poll_create()
         if self.core.poller < 0:
@@ -189,6 +199,7 @@ cdef class Engine:
         if self.core.batch.args != NULL:
             batch_free(&self.core.batch)
         blocking_end(&self.core)
+        tracking_end(&self.core)
         if self.core.databases != NULL:
             for i in range(self.core.database_count):
                 database_free(self.core.databases[i])
@@ -207,12 +218,16 @@ cdef class Engine:
     # ---- commands ---------------------------------------------------------------------------------------------------
 
     def add_command(self, name: str, arity: int, gates: int, keys: tuple[int, int, int], handler: object,
-                    record: object, *, container: bool, skip_slowlog: bool,
-                    quick: bool, secret: bool = False) -> None:
-        """Add a command. `handler`: a callable, or the name of a native handler; None for a bare container."""
+                    record: object, *, container: bool, skip_slowlog: bool, quick: bool, reads: bool = False,
+                    keys_asked: bool = False, secret: bool = False) -> None:
+        """Add a command. `handler`: a callable, or the name of a native handler; None for a bare container.
+
+        `reads`: its keys are remembered for clients that track; `keys_asked`: `keys` does not tell all of them.
+        """
         cdef native_t native = NULL
         cdef uint32_t flags = (COMMAND_CONTAINER if container else 0) | (COMMAND_SKIP_SLOWLOG if skip_slowlog else 0) \
-            | (COMMAND_SECRET if secret else 0)
+            | (COMMAND_SECRET if secret else 0) | (COMMAND_READS if reads else 0) \
+            | (COMMAND_KEYS_ASKED if keys_asked else 0)
         if isinstance(handler, str):
             native = native_handler(handler)
             if native == NULL:
@@ -259,6 +274,12 @@ cdef class Engine:
         self.timer_sequence += 1
         heapq.heappush(self._timers, (monotonic_ms, self.timer_sequence, callback))
         self.next_timer_ms = self._timers[0][0]
+
+    def cancel(self, callback: object) -> None:
+        """Forget every `call_at` of this callback that has not come yet."""
+        self._timers = [timer for timer in self._timers if timer[2] != callback]
+        heapq.heapify(self._timers)
+        self.next_timer_ms = self._timers[0][0] if self._timers else -1
 
     cdef void call(self, object callback) except *:
         """Run what the loop was asked to; a bug in it is logged, and the server goes on (design, law 13)."""
@@ -423,12 +444,13 @@ cdef class Engine:
         """Tear down the clients that are closing and let go of those that are closed."""
         cdef Client *client
         cdef int i
+        cdef bint freed = self.core.closed != NULL
         # A handler may call this: then the client that is served, and those yet to be resumed, are still in use; and a
         # callback: then what this turn has received is still to be served.
         while self.core.closed != NULL and self.core.depth == 0 and self.received_count == 0:
             client = self.core.closed
             self.core.closed = client.next_closed
-            if client.close_reason == CLOSE_OUTPUT_LIMIT and client.phase == PHASE_CLOSING:
+            if client.phase == PHASE_CLOSING and client.close_reason in (CLOSE_OUTPUT_LIMIT, CLOSE_UNAUTHENTICATED):
                 self.hooks.output_limit_reached(<ClientHandle>client.handle, False)
             teardown(client)
             unlink_client(&self.core, client)
@@ -439,6 +461,9 @@ cdef class Engine:
             handle = <ClientHandle>client.handle
             Py_DECREF(handle)
             self.hooks.client_closed(handle)
+        if freed and self.audited and self.core.depth == 0:
+            audit(&self.core, [self.events[i].token for i in range(self.event_next, self.event_count)
+                               if self.events[i].token != 0 and not self.events[i].token & 1])
 
     def trim_memory(self) -> None:
         """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
@@ -508,6 +533,11 @@ cdef class Engine:
         return owes_replies(&self.core)
 
     @property
+    def closes_in_progress(self) -> bool:
+        """Some client is on its way out: what it is owed is being written, or its last input drained."""
+        return closes_in_progress(&self.core)
+
+    @property
     def client_count(self) -> int:
         return self.core.client_count
 
@@ -559,7 +589,7 @@ cdef class Engine:
         if self._wake_write < 0:
             return
         for handle in self.clients:
-            (<ClientHandle>handle).close(12)
+            (<ClientHandle>handle).close(CLOSE_SHUTDOWN)
         self.free_closed()
         self.unwatch(self._wake_read)
         with self._wake_lock:

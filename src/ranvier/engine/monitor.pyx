@@ -19,11 +19,12 @@ from ranvier.engine.clocks cimport CLOCK_REALTIME, clock_ns
 from ranvier.engine.core cimport (
     COMMAND_SECRET, GATE_MONITOR, GATE_REPLICA, PHASE_CLOSING_AFTER_REPLY, REPLY_OFF, Arg, Core,
 )
+from ranvier.engine.deferred cimport DEFERRED_MESSAGE, defer
 from ranvier.engine.memory cimport Blob, allocate, blob_data, blob_new, blob_release, release
 from ranvier.engine.number cimport print_integer
 from ranvier.engine.output cimport output_append, output_reference
 from ranvier.engine.phase cimport CLOSE_BUG, request_close
-from ranvier.engine.pubsub cimport PubSub, push_later
+from ranvier.engine.pubsub cimport PubSub
 from ranvier.engine.reply cimport reply_error, reply_ok
 
 cdef enum:
@@ -192,7 +193,7 @@ cdef void hand_out(Call *call, bint nested, const char *line, size_t size, Blob 
         # Lines are no pushes: they do not pass in REPLY OFF.
         if each.client.phase < PHASE_CLOSING_AFTER_REPLY and each.client.reply_mode != REPLY_OFF:
             if nested and each.client == call.client:
-                push_later(each.client, line, size)
+                defer(each.client, DEFERRED_MESSAGE, line, size)
             elif shared != NULL:
                 output_reference(each.client, shared, line, size)
             else:

@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 from ranvier.engine.core cimport PHASE_CLOSED, PHASE_CLOSING
 from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release
-from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, request_close
+from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_UNAUTHENTICATED, request_close
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
@@ -221,7 +221,10 @@ cdef ssize_t output_write(Client *client) noexcept nogil:
             break
     client.core.statistics.writes += 1
     if sent < 0:
-        return 0 if errno == EAGAIN else -1
+        if errno == EAGAIN:
+            return 0
+        client.socket_error = errno
+        return -1
     advance(client, sent)
     client.output_bytes_total += sent
     client.core.statistics.output_bytes += sent
@@ -279,5 +282,5 @@ cdef bint check_output_limits(Client *client) noexcept nogil:
         client.soft_limit_since_ms = 0
     if over:
         core.statistics.output_buffer_disconnections += 1
-        request_close(client, CLOSE_OUTPUT_LIMIT)
+        request_close(client, CLOSE_OUTPUT_LIMIT if client.ever_authenticated else CLOSE_UNAUTHENTICATED)
     return over

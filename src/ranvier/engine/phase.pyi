@@ -1,1 +1,3 @@
 def transitions() -> dict[str, list[str]]: ...
+
+CLOSE_REASON_NAMES: tuple[str, ...]

@@ -32,10 +32,14 @@ TRANSITIONS[<int>PHASE_CLOSED] = 0
 
 PHASE_NAMES = ("HANDSHAKE", "READY", "BLOCKED", "CLOSING_AFTER_REPLY", "CLOSING", "DRAINING", "CLOSED")
 
-cdef const char *REASONS[16]
+# By CloseReason. They are part of the interface: INFO, the log and CLIENT CLOSED show them.
+cdef const char *REASONS[<int>CLOSE_REASONS]
 REASONS[:] = [b"none", b"peer", b"read-error", b"write-error", b"quit", b"protocol-error", b"output-buffer-limit",
-              b"query-buffer-limit", b"killed", b"idle", b"refused", b"bug", b"shutdown", b"attack",
-              b"proxy-protocol", b"evicted"]
+              b"query-buffer-limit", b"killed", b"idle", b"maxclients", b"bug", b"shutdown", b"attack", b"evicted",
+              b"protected-mode", b"proxy-protocol", b"unauthenticated-limit", b"user", b"replication", b"handshake",
+              b"accept-error"]
+
+CLOSE_REASON_NAMES = tuple([(<bytes>REASONS[i]).decode() for i in range(1, <int>CLOSE_REASONS)])
 
 
 def transitions() -> dict[str, list[str]]:
@@ -72,6 +76,16 @@ cdef void close_after_reply(Client *client, int reason) noexcept nogil:
         request_close(client, reason)
     elif set_phase(client, PHASE_CLOSING_AFTER_REPLY) and client.owed_bytes == 0:
         queue_write(client)      # the write step moves on who lingers, even with nothing to write
+
+
+cdef void close_at_the_end(Client *client) noexcept nogil:
+    if client.fd < 0:
+        close_after_reply(client, CLOSE_SHUTDOWN)
+        return
+    if client.close_reason == CLOSE_NONE:
+        client.close_reason = CLOSE_SHUTDOWN
+    if set_phase(client, PHASE_CLOSING_AFTER_REPLY):
+        queue_write(client)
 
 
 cdef const char *close_reason_name(int reason) noexcept nogil:

@@ -41,9 +41,6 @@ cdef struct Subscriptions:
     size_t[3] counts             # by kind
     Subscription *first[3]
     Subscription *last[3]
-    char *deferred               # messages to the client whose command is running: they leave behind its reply
-    size_t deferred_length
-    size_t deferred_capacity
 
 # What a server has of it (Core.pubsub).
 cdef struct PubSub:
@@ -76,10 +73,6 @@ cdef void notify(Core *core, int database, uint32_t event_class, const char *eve
                  size_t length) noexcept nogil
 # Leave every channel and pattern, silently. Idempotent.
 cdef void leave_pubsub(Client *client) noexcept nogil
-# Keep what is pushed to the client whose command is running until `flush_deferred`.
-cdef void push_later(Client *client, const char *data, size_t size) noexcept nogil
-# Hand over what was published to the client while its own command ran.
-cdef void flush_deferred(Client *client) noexcept nogil
 # Close or open the gate that keeps a RESP2 subscriber to a few commands: after a change of protocol or count.
 cdef void update_subscriber_gate(Client *client) noexcept nogil
 cdef size_t subscriptions_bytes(const Client *client) noexcept nogil

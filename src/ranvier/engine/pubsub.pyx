@@ -10,14 +10,13 @@ to and which are charged in full to every client that waits for them.
 
 Invariants: a channel without subscribers does not exist; nothing here tears a client down (a receiver over its limit
 is only marked), so the arrays stand still during a fan-out; what is published to the client whose command is running
-waits in `deferred` until the command has replied (lifecycle A5-6).
+waits (engine/deferred) until the command has replied (lifecycle A5-6).
 """
 
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset, strlen
 
 from ranvier.engine.core cimport (
-    AFTER_PUSHES,
     CLASS_NORMAL,
     CLASS_PUBSUB,
     EFFECT_NOTIFIED,
@@ -38,11 +37,11 @@ from ranvier.engine.core cimport (
     PHASE_CLOSING_AFTER_REPLY,
 )
 from ranvier.engine.database cimport Database
+from ranvier.engine.deferred cimport DEFERRED_MESSAGE, defer
 from ranvier.engine.glob cimport glob_match
 from ranvier.engine.memory cimport allocate, blob_data, blob_new, blob_release, release, resize
 from ranvier.engine.number cimport print_integer
-from ranvier.engine.output cimport free_spare_blocks, output_append, output_commit, output_reference, output_room
-from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, request_close
+from ranvier.engine.output cimport free_spare_blocks, output_commit, output_reference, output_room
 from ranvier.engine.table cimport (
     Layout, hash_bytes, table_clear, table_find, table_init, table_insert, table_remove,
 )
@@ -258,18 +257,15 @@ cdef void detach(PubSub *pubsub, Subscription *subscription) noexcept nogil:
         set_capacity(pubsub, channel, channel.capacity // 2)
 
 
-cdef void leave_if_empty(PubSub *pubsub, Client *client, bint was_subscribed) noexcept nogil:
+cdef void leave_if_empty(PubSub *pubsub, Client *client) noexcept nogil:
     cdef Subscriptions *mine = <Subscriptions *>client.subscriptions
     if total(mine) > 0:
         return
-    if was_subscribed:
-        count_clients(client.core, -1)
-        if client.client_class == CLASS_PUBSUB:
-            client.client_class = CLASS_NORMAL
-    if mine.deferred_length == 0:
-        release(pubsub.memory, mine.deferred)
-        release(pubsub.memory, mine)
-        client.subscriptions = NULL
+    count_clients(client.core, -1)
+    if client.client_class == CLASS_PUBSUB:
+        client.client_class = CLASS_NORMAL
+    release(pubsub.memory, mine)
+    client.subscriptions = NULL
     update_subscriber_gate(client)
 
 
@@ -283,24 +279,20 @@ cdef bint unsubscribe(Client *client, int kind, const char *name, size_t length)
     if subscription == NULL:
         return False
     detach(pubsub, subscription)
-    leave_if_empty(pubsub, client, True)
+    leave_if_empty(pubsub, client)
     return True
 
 
 cdef void leave_pubsub(Client *client) noexcept nogil:
     cdef PubSub *pubsub = <PubSub *>client.core.pubsub
     cdef Subscriptions *mine = <Subscriptions *>client.subscriptions
-    cdef bint was_subscribed
     cdef int kind
     if mine == NULL:
         return
-    was_subscribed = total(mine) > 0
     for kind in range(<int>KINDS):
         while mine.first[kind] != NULL:
             detach(pubsub, mine.first[kind])
-    if client.phase >= PHASE_CLOSING_AFTER_REPLY:
-        mine.deferred_length = 0
-    leave_if_empty(pubsub, client, was_subscribed)
+    leave_if_empty(pubsub, client)
 
 
 cdef void update_subscriber_gate(Client *client) noexcept nogil:
@@ -315,7 +307,7 @@ cdef size_t subscriptions_bytes(const Client *client) noexcept nogil:
     cdef const Subscriptions *mine = <const Subscriptions *>client.subscriptions
     if mine == NULL:
         return 0
-    return sizeof(Subscriptions) + mine.deferred_capacity + total(mine) * (sizeof(Subscription) + sizeof(Subscriber))
+    return sizeof(Subscriptions) + total(mine) * (sizeof(Subscription) + sizeof(Subscriber))
 
 
 # ---- the fan-out -----------------------------------------------------------------------------------------------------
@@ -356,51 +348,14 @@ cdef Blob *shared_form(Core *core, Message *message, int protocol) noexcept nogi
     return blob
 
 
-cdef void defer(Client *client, const char *data, size_t size) noexcept nogil:
-    """Keep a message to the client whose command is running; what waits counts against its output limit."""
-    cdef Core *core = client.core
-    cdef Subscriptions *mine = <Subscriptions *>client.subscriptions
-    cdef size_t hard = core.limits.output_hard_bytes[client.client_class]
-    cdef size_t needed = mine.deferred_length + size
-    if hard > 0 and client.output_bytes + needed >= hard:
-        core.statistics.output_buffer_disconnections += 1
-        request_close(client, CLOSE_OUTPUT_LIMIT)
-        return
-    if needed > mine.deferred_capacity:
-        mine.deferred_capacity = 2 * needed
-        mine.deferred = <char *>resize(&core.memory, mine.deferred, mine.deferred_capacity)
-    memcpy(mine.deferred + mine.deferred_length, data, size)
-    mine.deferred_length = needed
-    client.after_command |= AFTER_PUSHES
-
-
-cdef void push_later(Client *client, const char *data, size_t size) noexcept nogil:
-    enter_pubsub(<PubSub *>client.core.pubsub, client)
-    defer(client, data, size)
-
-
-cdef void flush_deferred(Client *client) noexcept nogil:
-    cdef Subscriptions *mine = <Subscriptions *>client.subscriptions
-    client.after_command &= ~<uint32_t>AFTER_PUSHES
-    if mine == NULL:
-        return
-    if client.phase < PHASE_CLOSING_AFTER_REPLY:
-        output_append(client, mine.deferred, mine.deferred_length)
-    release(&client.core.memory, mine.deferred)
-    mine.deferred = NULL
-    mine.deferred_length = mine.deferred_capacity = 0
-    leave_if_empty(<PubSub *>client.core.pubsub, client, False)
-
-
 cdef inline void deliver_copy(const Message *message, Client *client, const Client *running) noexcept nogil:
     cdef char *target
     if client.phase >= PHASE_CLOSING_AFTER_REPLY:
         return
     if client == running:
-        defer(client, message.encoded, message.size)
-        if client.protocol == 2 and client.phase < PHASE_CLOSING_AFTER_REPLY:
-            target = (<Subscriptions *>client.subscriptions).deferred
-            target[(<Subscriptions *>client.subscriptions).deferred_length - message.size] = c'*'
+        target = defer(client, DEFERRED_MESSAGE, message.encoded, message.size)
+        if target != NULL and client.protocol == 2:
+            target[0] = c'*'
         return
     target = output_room(client, message.size)
     memcpy(target, message.encoded, message.size)
@@ -415,7 +370,7 @@ cdef inline void deliver_shared(Core *core, Message *message, Client *client, co
         return
     blob = shared_form(core, message, client.protocol)
     if client == running:
-        defer(client, blob_data(blob), blob.size)
+        defer(client, DEFERRED_MESSAGE, blob_data(blob), blob.size)
     else:
         output_reference(client, blob, blob_data(blob), blob.size)
 

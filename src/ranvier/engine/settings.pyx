@@ -80,6 +80,11 @@ cdef class Settings:
         self.core.import_mode = on
         self.core.keyspace.expires_are_deletes = not (on or self.core.gates & GATE_PAUSED_WRITE)
 
+    @property
+    def effects(self) -> int:
+        """EFFECT_ bits that are on: without any, a change of a key is a counter and one test."""
+        return self.core.effects
+
     def set_effects(self, mask: int) -> None:
         """EFFECT_ bits to switch on: whom the effect call tells of changes."""
         self.core.effects |= mask

@@ -31,3 +31,5 @@ cdef bint expire_some_keys(Core *core) noexcept
 # The effect call of the databases' own deletions.
 cdef void key_expired(void *context, void *database, const char *key, size_t length) noexcept
 cdef bint owes_replies(const Core *core) noexcept nogil
+# Some client is on its way out: what it is owed is being written, or its last input drained.
+cdef bint closes_in_progress(const Core *core) noexcept nogil

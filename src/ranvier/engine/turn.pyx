@@ -14,6 +14,7 @@ from ranvier.engine.core cimport (
     EFFECT_NOTIFIED,
     EFFECT_OBSERVED,
     EFFECT_PROPAGATED,
+    EFFECT_TRACKED,
     EFFECT_WATCHED,
     EVENT_EXPIRED,
     PHASE_BLOCKED,
@@ -57,6 +58,7 @@ from ranvier.engine.phase cimport (
 )
 from ranvier.engine.poll cimport poll_watch
 from ranvier.engine.pubsub cimport notify
+from ranvier.engine.tracking cimport tracking_touch
 from ranvier.engine.watch cimport watch_touch
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -216,7 +218,11 @@ cdef void want(Client *client, bint read, bint write) noexcept nogil:
     """Tell the poller what this client waits for."""
     if client.reading == read and client.want_write == write:
         return
-    poll_watch(client.core.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write, True)
+    if poll_watch(client.core.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write,
+                  True) < 0:
+        # Nobody would tell when it can be read from or written to again: it would hang for ever.
+        request_close(client, CLOSE_WRITE_ERROR if write else CLOSE_READ_ERROR)
+        return
     client.reading = read
     client.want_write = write
 
@@ -344,7 +350,6 @@ cdef void check_some_clients(Core *core, size_t count) except *:
         elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
                 and client.client_class != CLASS_PUBSUB and client.monitor == NULL \
                 and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
-            (<object>core.hooks).idle_client(<ClientHandle>client.handle)
             request_close(client, CLOSE_IDLE)
         elif client.owed_bytes > 0 and check_output_limits(client):
             (<object>core.hooks).output_limit_reached(<ClientHandle>client.handle, True)
@@ -387,6 +392,8 @@ cdef void key_expired(void *context, void *database, const char *key, size_t len
     core.dirty += 1
     if core.effects & EFFECT_WATCHED:
         watch_touch(core, <Database *>database, key, length, True)
+    if core.effects & EFFECT_TRACKED:
+        tracking_touch(core, NULL, key, length)
     if core.effects & EFFECT_NOTIFIED:
         notify(core, (<Database *>database).index, EVENT_EXPIRED, b"expired", key, length)
     if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
@@ -444,6 +451,15 @@ cdef bint owes_replies(const Core *core) noexcept nogil:
     cdef Client *client = core.first
     while client != NULL:
         if client.owed_bytes > 0 and client.phase < PHASE_CLOSING and client.fd >= 0:
+            return True
+        client = client.next
+    return False
+
+
+cdef bint closes_in_progress(const Core *core) noexcept nogil:
+    cdef Client *client = core.first
+    while client != NULL:
+        if client.phase >= PHASE_CLOSING_AFTER_REPLY and client.phase != PHASE_CLOSED and client.fd >= 0:
             return True
         client = client.next
     return False

@@ -12,6 +12,10 @@ cdef void watch_leave(Client *client) noexcept nogil
 # Whether a key that was alive when WATCH came has expired since, deleted or not.
 cdef bint watch_has_expired(const Client *client) noexcept nogil
 
+# Name every client that the tables of watched keys refer to (engine.audit).
+ctypedef void (*audit_t)(void *context, const char *where, Client *client) noexcept nogil
+cdef void watch_visit(Core *core, audit_t seen, void *context) noexcept
+
 # A key changed. `gone`: it is about to be deleted because its time has come.
 cdef void watch_touch(Core *core, Database *database, const char *key, size_t length, bint gone) noexcept nogil
 # All keys of a database are about to go, or to be replaced by those of `replacement`.

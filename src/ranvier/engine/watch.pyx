@@ -19,7 +19,9 @@ from ranvier.engine.core cimport EFFECT_WATCHED
 from ranvier.engine.database cimport database_hash, entry_is_expired
 from ranvier.engine.entry cimport Entry
 from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release
-from ranvier.engine.table cimport Layout, Table, table_clear, table_find, table_init, table_insert, table_remove
+from ranvier.engine.table cimport (
+    Layout, Table, table_clear, table_find, table_init, table_insert, table_remove, table_visit,
+)
 from ranvier.engine.transaction cimport transaction_drop
 
 cdef struct Watch:
@@ -35,6 +37,11 @@ cdef struct WatchedKey:
     Watch *first
     uint64_t hash
     size_t length                # the key's bytes follow
+
+
+cdef struct WatchVisit:
+    audit_t seen
+    void *context
 
 
 cdef inline char *bytes_of(WatchedKey *key) noexcept nogil:
@@ -193,6 +200,27 @@ cdef bint watch_has_expired(const Client *client) noexcept nogil:
                 return True
         watch = watch.next_of_client
     return False
+
+
+cdef void watch_visit(Core *core, audit_t seen, void *context) noexcept:
+    cdef int i
+    cdef size_t bucket
+    cdef WatchVisit visit
+    if core.watched == NULL:
+        return
+    visit.seen = seen
+    visit.context = context
+    for i in range(core.database_count):
+        for bucket in range(table_of(core, core.databases[i]).buckets):
+            table_visit(table_of(core, core.databases[i]), bucket, visit_watchers, &visit)
+
+
+cdef void visit_watchers(void *context, void *item) noexcept nogil:
+    cdef WatchVisit *visit = <WatchVisit *>context
+    cdef Watch *watch = (<WatchedKey *>item).first
+    while watch != NULL:
+        visit.seen(visit.context, b"the watchers of a key", watch.client)
+        watch = watch.next_of_key
 
 
 # ---- changes --------------------------------------------------------------------------------------------------------

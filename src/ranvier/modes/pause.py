@@ -25,19 +25,16 @@ class Pause:
         self._everything = self._everything or everything
         if self._end_ms is None or end_ms > self._end_ms:
             self._end_ms = end_ms
-            self._engine.call_at(end_ms, self._end_when_over)
+            self._engine.cancel(self.end)
+            self._engine.call_at(end_ms, self.end)
         self._engine.blocked.hold(writes=True, everything=self._everything)
 
     def end(self) -> None:
         """End the pause, if there is one; what was held back runs before the loop sleeps."""
         self._end_ms = None
         self._everything = False
+        self._engine.cancel(self.end)
         self._engine.blocked.hold(writes=False, everything=False)
-
-    def _end_when_over(self) -> None:
-        # Of a pause that was ended or prolonged since, the timer is still there.
-        if self._end_ms is not None and self._engine.monotonic_ms >= self._end_ms:
-            self.end()
 
     def figures(self) -> dict[str, int | str]:
         """INFO's fields."""

@@ -112,7 +112,7 @@ SECTIONS: Final[dict[str, dict[str, Figure]]] = {
         "eventloop_duration_cmd_sum": 0, "instantaneous_eventloop_cycles_per_sec": 0,
         "instantaneous_eventloop_duration_usec": 0, "acl_access_denied_auth": 0, "acl_access_denied_cmd": 0,
         "acl_access_denied_key": 0, "acl_access_denied_channel": 0, "acl_access_denied_tls_cert": 0,
-        "acl_access_denied_db": 0,
+        "acl_access_denied_db": 0, "client_closes": "",
     },
     "replication": {
         "role": "master", "connected_slaves": 0, "replicas_waiting_psync": 0, "master_failover_state": "no-failover",

@@ -124,7 +124,10 @@ class Listener:
                 return
             self._backoff_ms = 0
             with connection:
-                self._admit(connection, peer)
+                try:
+                    self._admit(connection, peer)
+                except OSError as error:        # of this one connection: the others go on
+                    self._server.log.log(VERBOSE, f"Error accepting a client connection: {error.strerror}")
         if self.admin:
             self._server.keep_spare_descriptors()
 
@@ -148,14 +151,19 @@ class Listener:
         engine.call_at(engine.monotonic_ms + self._backoff_ms, self._resume)
 
     def _resume(self) -> None:
-        if self._socket.fileno() >= 0:
+        if self._socket.fileno() < 0:
+            return
+        try:
             self._server.engine.watch(self._socket.fileno(), self.accept_batch)
+        except OSError as error:
+            self._back_off(error)
 
     def _admit(self, connection: socket.socket, peer: tuple[str, int] | str) -> None:
         """Make a client of the connection, or refuse it (lifecycle A1-6, A1-9). The caller closes what is left."""
         server = self._server
         if self._is_full():
             server.rejected_connections += 1
+            self._note_refusal(connection, peer, "maxclients")
             connection.setblocking(False)
             with contextlib.suppress(OSError):
                 connection.send(TOO_MANY_CLIENTS)
@@ -168,11 +176,13 @@ class Listener:
                 address, local_address = format_address(peer), format_address(connection.getsockname())  # type: ignore[arg-type]
             except OSError as error:
                 server.log.log(VERBOSE, f"Error accepting a client connection: {error.strerror}")
+                server.hooks.refused("", "", "accept-error")
                 return
         connection.setblocking(False)
         behind_proxy = not self._path and server.trusts_proxy(peer[0])
         if not self._path and not behind_proxy and _is_denied(server, address):
             server.rejected_connections += 1
+            server.hooks.refused(address, local_address, "protected-mode")
             with contextlib.suppress(OSError):
                 connection.send(DENIED)
                 connection.shutdown(socket.SHUT_WR)
@@ -182,6 +192,7 @@ class Listener:
             server.engine.add_client(connection.fileno(), client, behind_proxy)
         except OSError as error:
             server.log.log(VERBOSE, f"Error accepting a client connection: {error.strerror}")
+            server.hooks.refused(address, local_address, "accept-error")
             return
         connection.detach()
         client.authenticated = not server.configuration.requirepass
@@ -195,6 +206,15 @@ class Listener:
         if self.admin:
             return engine.admin_count >= limits.ADMIN_CLIENTS
         return engine.client_count - engine.admin_count >= self._server.configuration.maxclients
+
+    def _note_refusal(self, connection: socket.socket, peer: tuple[str, int] | str, reason: str) -> None:
+        """Of a connection that may be gone already: then it has no address of ours."""
+        address = f"{self._path}:0" if self._path or isinstance(peer, str) else format_address(peer)
+        local_address = address if self._path else ""
+        if not self._path:
+            with contextlib.suppress(OSError):
+                local_address = format_address(connection.getsockname())
+        self._server.hooks.refused(address, local_address, reason)
 
     def _tune(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -298,12 +318,12 @@ def _listen_at(server: Server, host: str, port: int, optional: bool, admin: bool
         _mark(server, sock)
         sock.bind((name, port))
         sock.listen(server.configuration.tcp_backlog)
+        return Listener(server, sock, admin=admin)
     except OSError as error:
         sock.close()
         if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             return None
         raise ListenError(port, f"{_what(host, port)}: bind: {error.strerror}") from None
-    return Listener(server, sock, admin=admin)
 
 
 def _mark(server: Server, sock: socket.socket) -> None:
@@ -334,8 +354,8 @@ def listen_unix(server: Server, path: str, permissions: int, group: str = "") ->
         if permissions:
             os.chmod(path, permissions)
         sock.listen(server.configuration.tcp_backlog)
+        return Listener(server, sock, path)
     except (OSError, KeyError) as error:
         sock.close()
         reason = f"there is no group {group}" if isinstance(error, KeyError) else error.strerror or str(error)
         raise ListenError(0, f"Failed opening Unix socket: {path}: {reason}") from None
-    return Listener(server, sock, path)

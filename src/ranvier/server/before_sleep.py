@@ -16,12 +16,17 @@ def before_sleep(engine: Engine) -> None:
     engine.resume_waiting()
     # Expired keys go before replies leave, so that what a reply implies about memory is true when it is read.
     engine.expire_keys(False)
+    # What changed in this turn, by expiry too, is announced once to those who track prefixes, before replies leave.
+    engine.tracking.broadcast()
     # Replies leave after everything that this turn did to the data set.
     engine.write_replies()
     # Closed clients are freed after the write step, which may close some, and before anything counts clients.
     engine.free_closed()
     # What the turn has left clients with counts now that replies and closed clients are gone: the largest are evicted.
     engine.client_memory.evict()
+    # A shutdown goes on when the write step has delivered what was owed and the free step has let go of who left.
+    if engine.ending:
+        engine.hooks.shutdown_step()
     # Values that were unlinked are freed last: nobody waits for them.
     engine.free_values()
     # Do NOT add anything below: the next thing is the poll.

@@ -71,6 +71,8 @@ class Figures:
         return {
             **engine.blocked.figures(),
             **self._server.pause.figures(),
+            **self._server.engine.tracking.figures(),
+            **self._server.end.figures(),
             "used_memory": counters["used_memory_bytes"],
             "used_memory_peak": counters["used_memory_peak_bytes"],
             "used_memory_startup": self._started_memory_bytes,
@@ -94,6 +96,7 @@ class Figures:
             "expired_keys": counters["expired_keys"],
             "client_query_buffer_limit_disconnections": counters["query_buffer_disconnections"],
             "client_output_buffer_limit_disconnections": counters["output_buffer_disconnections"],
+            "client_closes": ",".join(f"{reason}={count}" for reason, count in self._server.closed.counts.items()),
             "evicted_clients": counters["evicted_clients"],
             # Blocks of replies are on loan from one store: it grows and shrinks, not a buffer of each client.
             "reply_buffer_expands": counters["blocks_taken"],

@@ -5,14 +5,17 @@ The engine calls these in rare cases only; none of them is on the fast path.
 
 from __future__ import annotations
 
+import os
 import traceback
 from typing import TYPE_CHECKING
 
 from ranvier.commands.client_line import client_line
 from ranvier.commands.gates import GATES, Gate
+from ranvier.commands.keys import KeysError, extract_keys
 from ranvier.commands.spec import Command
 from ranvier.engine.client import ClientHandle
 from ranvier.limits import ERROR_CODES
+from ranvier.observe.closed import ClosedClient, trim_name
 from ranvier.observe.log import NOTICE, VERBOSE, WARNING
 from ranvier.observe.redaction import redact
 from ranvier.server.accept import read_proxy_header, refuse_proxy
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
 
 ATTACK_LOG_MILLISECONDS = 60_000  # one line a minute, or the log is the next victim
 EVENT_EXPIRED = 1 << 6  # engine/core.pxd, EventClass
+# Closes that the log tells of when they are decided, in words of their own.
+TOLD_BEFORE = frozenset({"output-buffer-limit", "unauthenticated-limit", "evicted"})
+# One line for each close, at level verbose. The beginnings are those of the reference servers, where they have one.
+CLOSE_TEXTS = {
+    "peer": "Client closed connection {line} reason={reason}",
+    "read-error": "Reading from client: {error} {line} reason={reason}",
+    "write-error": "Error writing to client: {error} {line} reason={reason}",
+    "idle": "Closing idle client {line} reason={reason}",
+}
 SAMPLE_BYTES = 64  # of a query buffer that broke the protocol, from its beginning and its end
 
 
@@ -53,7 +65,17 @@ class EngineHooks:
                 return (rule.reply % command.full_name).encode()
             if rule.gate & closed and rule.gate is Gate.REPLICA:
                 return rule.reply.encode()
+            if rule.gate & closed and rule.gate is Gate.TRACKING_TABLE:
+                self._server.engine.tracking.trim()
         return None
+
+    def keys_of(self, command: Command, argv: list[bytes]) -> list[bytes]:
+        """The keys of a request whose places only the key specifications tell; none if they contradict it."""
+        try:
+            found = extract_keys(command.name, command.key_specs, argv)
+        except KeysError:
+            return []
+        return [argv[key.index] for key in found]
 
     def protocol_error(self, client: ClientHandle, text: bytes, query: bytes) -> None:
         """A client broke the protocol; it has been answered and will be closed."""
@@ -94,10 +116,6 @@ class EngineHooks:
         """Clients that may not be evicted hold more than maxmemory-clients allows."""
         self._server.log.log(WARNING, "Over client maxmemory after evicting all evictable clients")
 
-    def idle_client(self, client: ClientHandle) -> None:
-        """A client has been idle longer than `timeout`; it will be closed."""
-        self._server.log.log(VERBOSE, "Closing idle client")
-
     def attack(self, client: ClientHandle) -> None:
         """Somebody sent POST or Host: as a command: an HTTP request smuggled in. The client will be closed."""
         now_ms = self._server.engine.monotonic_ms
@@ -132,10 +150,33 @@ class EngineHooks:
         )
 
     def client_closed(self, client: ClientHandle) -> None:
-        """A client is torn down and leaves the loop."""
+        """A client is torn down and leaves the loop: its descriptor is free."""
         self._server.keep_spare_descriptors()
-        if client.close_reason not in ("peer", "quit", "output-buffer-limit", "evicted"):
-            self._server.log.log(VERBOSE, f"Closed client {client.address} id={client.id}: {client.close_reason}")
+
+    def client_closing(self, client: ClientHandle) -> None:
+        """A client is about to be torn down: count it, keep it for CLIENT CLOSED, say it in the log."""
+        server, reason = self._server, client.close_reason
+        d = client.describe()
+        server.closed.note(ClosedClient(
+            client.id, client.address, client.local_address, trim_name(client.name), client.user, reason,
+            server.engine.wall_ms, d["age"], d["idle"], d["db"], d["cmd"], d["tot-cmds"], d["tot-net-in"],
+            d["tot-net-out"], d["owed"],
+        ))
+        if reason not in TOLD_BEFORE and server.log.level <= VERBOSE:
+            text = CLOSE_TEXTS.get(reason, "Closing client {line} reason={reason}")
+            error = os.strerror(d["socket-error"]) if d["socket-error"] else "connection lost"
+            server.log.log(VERBOSE, text.format(line=client_line(client), reason=reason, error=error))
+
+    def refused(self, address: str, local_address: str, reason: str) -> None:
+        """A connection was turned away before it became a client."""
+        self._server.closed.note(
+            ClosedClient(0, address, local_address, b"", "", reason, self._server.engine.wall_ms)
+        )
+        self._server.log.log(VERBOSE, f"Refused connection addr={address} laddr={local_address} reason={reason}")
+
+    def shutdown_step(self) -> None:
+        """A turn ends while the server does."""
+        self._server.end.step()
 
     def key_changed(self, database: int, key: bytes, event_class: int, event: bytes) -> None:
         """The effect call: somebody asked to be told of changes."""

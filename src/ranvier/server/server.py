@@ -15,11 +15,14 @@ from collections.abc import Callable, Sequence
 from ranvier import limits
 from ranvier.clock import Clock, SystemClock
 from ranvier.commands import BoundCommand, bind_table
+from ranvier.commands.keys import plain_keys
 from ranvier.config.options import Configuration
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.loop import Engine
+from ranvier.engine.phase import CLOSE_REASON_NAMES
 from ranvier.errors import ConfigurationError, ListenError
 from ranvier.modes.pause import Pause
+from ranvier.observe.closed import ClosedClients
 from ranvier.observe.info import render
 from ranvier.observe.log import WARNING, ServerLog
 from ranvier.observe.redaction import SECRET_COMMANDS
@@ -36,10 +39,11 @@ from ranvier.server.before_sleep import before_sleep
 from ranvier.server.cron import Cron
 from ranvier.server.figures import Figures
 from ranvier.server.hooks import EngineHooks
+from ranvier.server.shutdown import Shutdown, ShutdownFlags
 
 CLIENT_CLASSES = ("normal", "replica", "pubsub")  # in the engine's order
 EFFECT_OBSERVED = 1  # engine/core.pxd, Effect
-FLUSH_POLL_MILLISECONDS = 10  # between two looks whether all replies have left, when stopping
+AUDIT_VARIABLE = "RANVIER_AUDIT"  # 1: every free step looks for references to clients that are gone (engine/audit)
 
 ChangeListener = Callable[[int, bytes, int, str], None]
 PropagationListener = Callable[[int, "list[list[bytes]]"], None]
@@ -57,6 +61,7 @@ class Server:
         self.engine = Engine(self.hooks, self.clock, configuration.databases, seeds)
         self.commands: dict[bytes, BoundCommand] = bind_table()
         self.slowlog = Slowlog(configuration.slowlog_max_len)
+        self.closed = ClosedClients(CLOSE_REASON_NAMES, configuration.client_closed_max_len)
         self.run_id = os.urandom(20).hex()
         self.replication_id = os.urandom(20).hex()
         self.started_wall_ms = self.engine.wall_ms
@@ -70,12 +75,14 @@ class Server:
         self._proxies = networks_of(())
         self.pause = Pause(self.engine)
         self.figures = Figures(self)
-        self._stopping = False
+        self.end = Shutdown(self)
         self._any_port = False
+        self.engine.audited = os.environ.get(AUDIT_VARIABLE) == "1"
         self._add_commands()
         self._cron = Cron(self)
         for apply in (self.apply_client_limits, self.apply_client_memory, self.apply_import_mode,
-                      self.apply_keyspace, self.apply_notifications, self.apply_slowlog):
+                      self.apply_keyspace, self.apply_notifications, self.apply_slowlog,
+                      self.apply_tracking):
             apply()
         self.engine.settings.set_active_expire(True)
 
@@ -90,6 +97,8 @@ class Server:
                     entry.native or entry.handler, command, container=bool(entry.subcommands),
                     skip_slowlog="skip_commandlog" in flags,
                     # As quick as its receivers are few: PUBLISH is timed by itself.
+                    reads="readonly" in flags and command.group != "scripting" and bool(command.key_specs),
+                    keys_asked=not plain_keys(command.key_specs),
                     quick=("fast" in flags and "pubsub" not in flags) or command.name == "SET",
                     secret=command.full_name in SECRET_COMMANDS,
                 )
@@ -125,47 +134,36 @@ class Server:
         try:
             self.engine.run(before_sleep)
         finally:
-            for listener in self.listeners:
-                listener.close()
-            self.listeners.clear()
+            self.close_listeners()
             self.engine.close()
             self.spare_descriptors.fill(0)
 
-    def post(self, action: Callable[[], None]) -> None:
+    def post(self, action: Callable[[], object]) -> None:
         """Have the server's thread run `action`; any thread may call."""
         self.engine.post(action)
 
-    def request_shutdown(self, reason: str) -> None:
-        """Begin a clean end: no new connections, replies that are owed are flushed within `shutdown-timeout`."""
-        self.log.log(WARNING, f"User requested shutdown... ({reason})")
-        self._stop(1000 * self.configuration.shutdown_timeout_seconds)
+    def request_shutdown(self, reason: str, words: Sequence[str] = (),
+                         when_aborted: Callable[[], None] = lambda: None) -> bool:
+        """Begin a clean end: replies that are owed are flushed within `shutdown-timeout`. See `server/shutdown`.
 
-    def shutdown(self, *, save: bool | None, now: bool, force: bool, safe: bool, failover: bool) -> None:
-        """SHUTDOWN: end after this turn. Without persistence there is nothing that `save` could save."""
-        self.log.log(WARNING, "User requested shutdown... (SHUTDOWN)")
-        self._stop(0 if now else 1000 * self.configuration.shutdown_timeout_seconds)
+        `words`: as shutdown-on-sigterm takes them. False when the server cannot end now; the log says why.
+        """
+        return self.end.request(ShutdownFlags.of(words), reason, when_aborted)
+
+    def shutdown(self, client: ClientHandle, *, save: bool | None, now: bool, force: bool, safe: bool,
+                 failover: bool) -> None:
+        """SHUTDOWN, which the client waits for. Raises CommandError when the server cannot end now."""
+        self.end.ask(ShutdownFlags(save, now, force, safe, failover), client)
 
     def abort_shutdown(self) -> bool:
-        """A shutdown waits only for replies to leave, which cannot be called off: listeners are closed already."""
-        return False
+        """SHUTDOWN ABORT; False when no shutdown waits."""
+        return self.end.abort()
 
-    def _stop(self, patience_ms: int) -> None:
-        if self._stopping:
-            return
-        self._stopping = True
+    def close_listeners(self) -> None:
+        """Accept nobody any more; the file of a Unix socket is removed."""
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
-        for client in self.engine.clients:
-            client.finish()
-        self._stop_when_flushed(self.engine.monotonic_ms + patience_ms)
-
-    def _stop_when_flushed(self, deadline_ms: int) -> None:
-        if self.engine.owes_replies and self.engine.monotonic_ms < deadline_ms:
-            self.engine.call_at(self.engine.monotonic_ms + FLUSH_POLL_MILLISECONDS,
-                                lambda: self._stop_when_flushed(deadline_ms))
-        else:
-            self.engine.stop()
 
     # ---- what others ask --------------------------------------------------------------------------------------------
 
@@ -221,6 +219,7 @@ class Server:
         """CONFIG RESETSTAT."""
         self.engine.reset_statistics()
         self.hooks.errors.clear()
+        self.closed.reset_counts()
         self.figures.rates.reset()
         self.total_connections = self.rejected_connections = 0
 
@@ -244,6 +243,10 @@ class Server:
         if limit < 0:
             limit = self.configuration.maxmemory_bytes * -limit // 100
         self.engine.client_memory.set_limit(max(limit, limits.CLIENTS_MINIMUM_BYTES) if limit > 0 else 0)
+
+    def apply_closed(self) -> None:
+        if self.closed.limit != self.configuration.client_closed_max_len:
+            self.closed.limit = self.configuration.client_closed_max_len
 
     def apply_directory(self) -> None:
         try:
@@ -337,4 +340,7 @@ class Server:
         self.engine.settings.set_slowlog(self.configuration.slowlog_log_slower_than_microseconds)
         if self.slowlog.limit != self.configuration.slowlog_max_len:
             self.slowlog.limit = self.configuration.slowlog_max_len
+
+    def apply_tracking(self) -> None:
+        self.engine.tracking.set_maximum_keys(self.configuration.tracking_table_max_keys)
 

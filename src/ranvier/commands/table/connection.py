@@ -25,6 +25,7 @@ COMMANDS = (
         since="6.0.0", complexity="O(1)",
         summary="Includes the next command's keys in tracking, or leaves them out.",
         arguments="mode(YES | NO)",
+        handler="tracking:caching",
     ),
     command(
         "CLIENT CAPA", -3, "noscript loading stale allow_busy",
@@ -32,6 +33,15 @@ COMMANDS = (
         summary="Tells the server what this client can do.",
         arguments="capability...",
         handler="connection:client_capa",
+    ),
+    command(
+        "CLIENT CLOSED", -2, "admin noscript loading stale",
+        tips="nondeterministic_output",
+        since="0.1.0", complexity="O(N) where N is the number of entries asked for",
+        summary="Returns the connections that ended last, with the reason of each.",
+        arguments="[COUNT count:integer]",
+        own=True,
+        handler="closed:client_closed",
     ),
     command(
         "CLIENT GETNAME", 2, "noscript loading stale allow_busy",
@@ -43,6 +53,7 @@ COMMANDS = (
         "CLIENT GETREDIR", 2, "noscript loading stale allow_busy",
         since="6.0.0", complexity="O(1)",
         summary="Returns the client that receives this one's invalidations.",
+        handler="tracking:getredir",
     ),
     command(
         "CLIENT HELP", 2, "loading stale",
@@ -153,11 +164,13 @@ COMMANDS = (
         summary="Switches invalidation messages for client-side caches.",
         arguments="status(ON | OFF) [REDIRECT client-id:integer] [PREFIX... prefix...] [BCAST] [OPTIN] [OPTOUT] "
                   "[NOLOOP]",
+        handler="tracking:tracking",
     ),
     command(
         "CLIENT TRACKINGINFO", 2, "noscript loading stale",
         since="6.2.0", complexity="O(1)",
         summary="Tells how tracking is set up for this connection.",
+        handler="tracking:trackinginfo",
     ),
     command(
         "CLIENT UNBLOCK", -3, "admin noscript loading stale",

@@ -1,0 +1,166 @@
+"""A server's end: SHUTDOWN, SIGTERM, SIGINT, an embedder's stop.
+
+Two stages. *Waiting*: everything that concerns data is held back as by a pause, so that what is owed to clients only
+shrinks; the listeners stay open, commands about the server are answered, and SHUTDOWN ABORT takes everything back.
+*Ending*: the listeners close, no client runs anything more, and what they are still owed leaves in as much of the time
+as remains. Nothing can be waited for longer than `shutdown-timeout`; with nothing to wait for, both stages pass within
+the turn in which the shutdown was asked for.
+
+Whoever has to be waited for besides clients (lagging replicas) joins `_may_end`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from ranvier.commands.client_line import client_line
+from ranvier.errors import CommandError
+from ranvier.observe.log import NOTICE, WARNING
+
+if TYPE_CHECKING:
+    from ranvier.engine.client import ClientHandle
+    from ranvier.server.server import Server
+
+FAILED: Final = "ERR Errors trying to SHUTDOWN. Check logs."
+NO_CLUSTER: Final = "ERR SHUTDOWN FAILOVER is only supported in cluster mode."
+
+
+class Stage(Enum):
+    """How far the end is."""
+
+    RUNNING = auto()
+    WAITING = auto()
+    ENDING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownFlags:
+    """What SHUTDOWN or shutdown-on-sig... asked for. `save` None: as the save points say.
+
+    `safe` and `failover` concern servers of a cluster.
+    """
+
+    save: bool | None = None
+    now: bool = False
+    force: bool = False
+    safe: bool = False
+    failover: bool = False
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> ShutdownFlags:
+        """From the words of the options shutdown-on-sigterm and shutdown-on-sigint."""
+        save = True if "save" in words else False if "nosave" in words else None
+        return cls(save, "now" in words, "force" in words, "safe" in words, "failover" in words)
+
+
+class Shutdown:
+    """The end of one server: not begun, or how far it is."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._stage = Stage.RUNNING
+        self._deadline_ms = 0                # monotonic
+        self._when_aborted: list[Callable[[], None]] = []
+
+    @property
+    def begun(self) -> bool:
+        return self._stage is not Stage.RUNNING
+
+    def ask(self, flags: ShutdownFlags, client: ClientHandle) -> None:
+        """SHUTDOWN: `client` waits from now on, and is answered only if it is called off. Raises CommandError."""
+        self._begin(flags, f" (user request from '{client_line(client)}')")
+        self._server.engine.blocked.wait_for_shutdown()
+
+    def request(self, flags: ShutdownFlags, reason: str, when_aborted: Callable[[], None]) -> bool:
+        """A signal's or an embedder's wish. False, with the cause in the log, when the server cannot end now.
+
+        `when_aborted` is called if it can end, and is then called off.
+        """
+        try:
+            self._begin(flags, f" ({reason})" if reason else "")
+        except CommandError:
+            return False
+        self._when_aborted.append(when_aborted)
+        return True
+
+    def _begin(self, flags: ShutdownFlags, who: str) -> None:
+        """Begin to wait; a shutdown that waits already only gets more urgent."""
+        server, engine = self._server, self._server.engine
+        if flags.failover:
+            raise CommandError(NO_CLUSTER)
+        server.log.log(NOTICE, f"User requested shutdown...{who}")
+        self._check_save(flags)
+        patience_ms = 0 if flags.now else 1000 * server.configuration.shutdown_timeout_seconds
+        deadline_ms = engine.monotonic_ms + patience_ms
+        if self.begun:
+            self._deadline_ms = min(self._deadline_ms, deadline_ms)
+            return
+        self._deadline_ms = deadline_ms
+        self._stage = Stage.WAITING
+        engine.blocked.hold_for_shutdown(True)
+        engine.ending = True                     # `step` is called at the end of this turn
+        engine.call_at(deadline_ms, self._wake)
+
+    def _check_save(self, flags: ShutdownFlags) -> None:
+        """Saving comes with persistence: who insists on it learns that it does not happen."""
+        if not flags.save:
+            return
+        if not flags.force:
+            self._server.log.log(WARNING, "Error trying to save the DB, can't exit.")
+            raise CommandError(FAILED)
+        self._server.log.log(WARNING, "Error trying to save the DB, but the shutdown was forced.")
+
+    def _wake(self) -> None:
+        """Nothing: the timer has ended the poll, and `step` looks at the time."""
+
+    def abort(self) -> bool:
+        """SHUTDOWN ABORT: everything goes on, and who asked for the end gets an error. False when nothing waits."""
+        if self._stage is not Stage.WAITING:
+            return False
+        self._stage = Stage.RUNNING
+        self._server.log.log(NOTICE, "Shutdown manually aborted.")
+        self._server.engine.ending = False
+        self._server.engine.cancel(self._wake)
+        self._server.engine.blocked.hold_for_shutdown(False)
+        callbacks, self._when_aborted = self._when_aborted, []
+        for callback in callbacks:
+            callback()
+        return True
+
+    def end_now(self) -> None:
+        """Wait for nothing any more."""
+        self._deadline_ms = self._server.engine.monotonic_ms
+
+    def step(self) -> None:
+        """The end of a turn, behind its write step: go on to the next stage when there is nothing to wait for."""
+        engine = self._server.engine
+        overdue = engine.monotonic_ms >= self._deadline_ms
+        if self._stage is Stage.WAITING and (overdue or self._may_end()):
+            self._end(overdue)
+        if self._stage is Stage.ENDING and (overdue or not engine.closes_in_progress):
+            engine.stop()
+
+    def _may_end(self) -> bool:
+        return not self._server.engine.owes_replies
+
+    def _end(self, overdue: bool) -> None:
+        """From here there is no way back."""
+        server = self._server
+        self._stage = Stage.ENDING
+        if overdue and server.engine.owes_replies:
+            server.log.log(WARNING, "Replies that are still owed are dropped: shutdown-timeout is over.")
+        server.close_listeners()
+        for client in server.engine.clients:
+            client.finish()
+
+    def figures(self) -> dict[str, int | str]:
+        """INFO's fields while it waits; a pause of a client's own shows again when that is over."""
+        if not self.begun:
+            return {}
+        left_ms = max(0, self._deadline_ms - self._server.engine.monotonic_ms)
+        return {
+            "paused_reason": "shutdown_in_progress", "paused_actions": "all", "paused_timeout_milliseconds": left_ms,
+        }
