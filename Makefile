@@ -11,12 +11,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
 FUZZ_SECONDS ?= 600
+MODEL_EXAMPLES ?= 2000
+MODEL_SEED ?= 1
 BENCH ?=
 PYTEST ?=
 
 ENGINE_SOURCES := setup.py $(wildcard src/ranvier/engine/*.pyx src/ranvier/engine/*.pxd src/ranvier/engine/*.h)
 
-.PHONY: help serve test bench fuzz faults lint wheel clean
+.PHONY: help serve test bench fuzz model faults lint wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
@@ -33,6 +35,9 @@ bench: $(VENV)/.test-ready ## the figures beside Valkey's: CPU, memory, neighbou
 
 fuzz: $(VENV)/.test-ready ## fuzz parser and table, then the whole engine under sanitizers [FUZZ_SECONDS=600]
 	@PYTHONPATH=tests $(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS) --sanitized-tests
+
+model: $(VENV)/.test-ready ## random conversations in all modes beside Valkey [MODEL_EXAMPLES=2000 MODEL_SEED=1]
+	@$(BIN)/python -m pytest tests/model --model-examples $(MODEL_EXAMPLES) --model-steps 60 --seed $(MODEL_SEED)
 
 faults: $(VENV)/.test-ready ## every system call of a conversation fails, with every error that it can
 	@RANVIER_EVERY_FAULT=1 $(BIN)/python -m pytest -o timeout=900 tests/lifecycle/test_failing_calls.py

@@ -33,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--differential-requests", type=int, default=300, help="random requests per command in the differential tests"
     )
+    parser.addoption("--model-examples", type=int, default=60, help="random conversations of tests/model")
+    parser.addoption("--model-steps", type=int, default=40, help="steps of the longest of them")
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,12 @@
     make bench                                   everything, about fifteen minutes on two cores
     make bench BENCH='--only cpu --workloads get-P16,set-P16 --rounds 3'
     make bench BENCH='--only memory,idle'
+    make bench BENCH='--only cpu,modes --baseline ../before'     beside another checkout, built in place
 
-Parts: cpu (tools/cpu_per_request.py), memory (bytes per key), idle (bytes per idle connection), neighbour (an embedded
-server beside a CPU-bound Python thread), turns (histogram of the loop's turns under growth and mass expiry), start
-(import to first PONG of an embedded server). Quote ratios: absolute figures move with the machine.
+Parts: cpu (tools/cpu_per_request.py), modes (tools/fanout.py, transactions.py, ping_pong.py), memory (bytes per key),
+idle (bytes per idle connection), neighbour (an embedded server beside a CPU-bound Python thread), turns (histogram of
+the loop's turns under growth and mass expiry), start (import to first PONG of an embedded server). Quote ratios:
+absolute figures move with the machine.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.process import COMMON_OPTIONS, ServerProcess, free_port, server_command
+from harness.process import COMMON_OPTIONS, ServerProcess, free_port, name_of, server_command
 from harness.wire import Wire, encode_command
 
 TOOLS = Path(__file__).parent
@@ -48,6 +50,9 @@ GOALS = {
     "lrange100": 1.0,
     "lrange600": 1.0,
 }
+MODE_GOALS = {"fanout-P1": 1.0, "fanout-P16": 0.7, "multi-exec": 0.8, "ping-pong": 1.05}
+# What a change may cost the workloads above, against the checkout before it.
+BASELINE_GOAL = 1.03
 MEMORY_GOAL, IDLE_GOAL, START_GOAL_MS = 1.2, 1.0, 150
 GROWTH_KEYS, EXPIRING_KEYS = 5_000_000, 1_000_000
 GROWTH_GOAL_US, EXPIRY_GOAL_US = 5_000, 25_000
@@ -88,11 +93,36 @@ def fill(wire: Wire, count: int, *, batch: int = 1000, more: tuple[str, ...] = (
 def compare(name: str, unit: str, by_kind: dict[str, float], goal: float) -> None:
     """One line: each server's figure, and for servers beside the first their ratio and the goal."""
     first = next(iter(by_kind.values()))
-    line = f"{name:24}" + "".join(f"{kind}: {figure:10.1f} {unit}   " for kind, figure in by_kind.items())
+    line = f"{name:24}" + "".join(f"{name_of(kind)}: {figure:10.1f} {unit}   " for kind, figure in by_kind.items())
     if len(by_kind) > 1:
         ratio = list(by_kind.values())[1] / first if first else float("inf")
         line += f"ratio {ratio:5.2f}  goal <= {goal:.2f}  {'ok' if ratio <= goal else 'OVER'}"
     print(line, flush=True)
+
+
+def server_specifications(kinds: list[str], directory: str) -> list[str]:
+    """`--server NAME=PORT:COMMAND` for tools that start the servers themselves."""
+    words = []
+    for kind in kinds:
+        port = free_port()
+        options = [*server_command(kind), "--port", str(port), "--dir", directory, *COMMON_OPTIONS]
+        words += ["--server", f"{name_of(kind)}={port}:" + " ".join(option or '""' for option in options)]
+    return words
+
+
+def judge(figures: dict[str, dict[str, dict[str, float]]], goals: dict[str, float], kinds: list[str]) -> None:
+    """A line per workload: the second server's ratio to the first, and to the baseline if there is one."""
+    names = [name_of(kind) for kind in kinds]
+    for workload, by_name in figures.items():
+        if len(names) < 2 or workload not in goals:
+            continue
+        ratio, goal = by_name[names[1]]["ratio"], goals[workload]
+        line = f"{workload:14} {ratio:5.2f}  goal <= {goal:.2f}  {'ok' if ratio <= goal else 'OVER'}"
+        if "baseline" in by_name:
+            before = by_name[names[1]]["cpu_us"] / by_name["baseline"]["cpu_us"]
+            verdict = "ok" if before <= BASELINE_GOAL else "OVER"
+            line += f"   baseline x {before:.3f}  goal <= {BASELINE_GOAL}  {verdict}"
+        print(line, flush=True)
 
 
 def bench_cpu(arguments: argparse.Namespace) -> None:
@@ -102,16 +132,30 @@ def bench_cpu(arguments: argparse.Namespace) -> None:
         report = Path(directory, "cpu.json")
         command = [sys.executable, str(TOOLS / "cpu_per_request.py"), "--rounds", str(arguments.rounds)]
         command += ["--scale", str(arguments.scale), "--only", workloads, "--json", str(report)]
-        for kind in arguments.servers:
-            port = free_port()
-            options = [*server_command(kind), "--port", str(port), "--dir", directory, *COMMON_OPTIONS]
-            command += ["--server", f"{kind}={port}:" + " ".join(option or '""' for option in options)]
-        subprocess.run(command, check=True)
-        figures = json.loads(report.read_text())
-    for workload, by_kind in figures.items():
-        if len(arguments.servers) > 1 and workload in GOALS:
-            ratio, goal = by_kind[arguments.servers[1]]["ratio"], GOALS[workload]
-            print(f"{workload:14} {ratio:5.2f}  goal <= {goal:.2f}  {'ok' if ratio <= goal else 'OVER'}")
+        subprocess.run([*command, *server_specifications(arguments.servers, directory)], check=True)
+        judge(json.loads(report.read_text()), GOALS, arguments.servers)
+
+
+def bench_modes(arguments: argparse.Namespace) -> None:
+    heading("CPU of modes: a delivered message, a transaction of ten INCR, a round trip over blocking pops")
+    wanted = arguments.workloads.split(",") if arguments.workloads else list(MODE_GOALS)
+    kinds = [word for kind in arguments.servers for word in ("--server", kind)]
+
+    def scaled(count: int) -> str:
+        return str(max(1, int(count * arguments.scale)))
+
+    with tempfile.TemporaryDirectory(prefix="ranvier-bench-") as directory:
+        report = Path(directory, "modes.json")
+        tools = {
+            "fanout": ["fanout.py", "--rounds", str(arguments.rounds), "--deliveries", scaled(200_000),
+                       *server_specifications(arguments.servers, directory)],
+            "multi-exec": ["transactions.py", "--repeats", str(arguments.rounds), "--rounds", scaled(60), *kinds],
+            "ping-pong": ["ping_pong.py", "--repeats", str(arguments.rounds), "--rounds", scaled(400), *kinds],
+        }
+        for name, (tool, *options) in tools.items():
+            if any(workload.startswith(name) for workload in wanted):
+                subprocess.run([sys.executable, str(TOOLS / tool), *options, "--json", str(report)], check=True)
+                judge(json.loads(report.read_text()), MODE_GOALS, arguments.servers)
 
 
 def bench_memory(arguments: argparse.Namespace) -> None:
@@ -151,7 +195,8 @@ def bench_idle(arguments: argparse.Namespace) -> None:
             time.sleep(3)                       # our cron gives memory back, too
             left[kind] = (resident_bytes(server.pid) - before) / IDLE_CONNECTIONS
     compare("while connected", "B each", each, IDLE_GOAL)
-    print(f"{'after they closed':24}" + "".join(f"{kind}: {figure:10.1f} B each   " for kind, figure in left.items()))
+    shown = (f"{name_of(kind)}: {figure:10.1f} B each   " for kind, figure in left.items())
+    print(f"{'after they closed':24}" + "".join(shown))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -281,6 +326,7 @@ def bench_start(_: argparse.Namespace) -> None:
 
 PARTS = {
     "cpu": bench_cpu,
+    "modes": bench_modes,
     "memory": bench_memory,
     "idle": bench_idle,
     "neighbour": bench_neighbour,
@@ -292,12 +338,15 @@ PARTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"parts, comma-separated: {', '.join(PARTS)}")
-    parser.add_argument("--workloads", help="cpu: workloads, comma-separated (default: those with a goal)")
-    parser.add_argument("--rounds", type=int, default=5, help="cpu: interleaved rounds (default 5)")
-    parser.add_argument("--scale", type=float, default=1.0, help="cpu: multiply the request counts")
+    parser.add_argument("--workloads", help="cpu, modes: workloads, comma-separated (default: those with a goal)")
+    parser.add_argument("--rounds", type=int, default=5, help="cpu, modes: interleaved rounds (default 5)")
+    parser.add_argument("--scale", type=float, default=1.0, help="cpu, modes: multiply the request counts")
     parser.add_argument("--servers", default="valkey,ranvier", help="the first is what ratios are taken against")
+    parser.add_argument("--baseline", type=Path, metavar="PATH", help="a checkout, built in place, as one server more")
     arguments = parser.parse_args()
     arguments.servers = arguments.servers.split(",")
+    if arguments.baseline:
+        arguments.servers.append(f"ranvier@{arguments.baseline}")
     for part in arguments.only.split(",") if arguments.only else PARTS:
         PARTS[part](arguments)
 

@@ -10,6 +10,7 @@ before the next ones are published, so that nothing is merged but what one turn 
 """
 
 import argparse
+import json
 import os
 import resource
 import shlex
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=64)
     parser.add_argument("--deliveries", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", metavar="FILE", type=Path)
     arguments = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, arguments.subscribers + 200)), hard))
@@ -133,10 +135,15 @@ def main() -> None:
             process.wait(15)
     base = next(iter(servers))
     print(f"{'pipeline':>8} {'server':12}{'cpu us/message':>16}{'x ' + base:>12}")
+    report: dict[str, dict[str, dict[str, float]]] = {}
     for pipeline, by_server in samples.items():
         for name, costs in by_server.items():
             ratio = statistics.median(one / other for one, other in zip(costs, by_server[base], strict=True))
             print(f"{pipeline:>8} {name:12}{statistics.median(costs) * 1e6:16.3f}{ratio:12.2f}")
+            figures = {"cpu_us": statistics.median(costs) * 1e6, "ratio": ratio}
+            report.setdefault(f"fanout-P{pipeline}", {})[name] = figures
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report))
 
 
 if __name__ == "__main__":

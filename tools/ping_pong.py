@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""CPU per round trip of pairs that play ping-pong over lists, on Ranvier and on Valkey in turn.
+"""CPU per round trip of pairs that play ping-pong over lists, on several servers in turn.
 
-    PYTHONPATH=tests python tools/ping_pong.py [--pairs 50] [--rounds 400] [--repeats 5]
+    PYTHONPATH=tests python tools/ping_pong.py [--pairs 50] [--rounds 400] [--repeats 5] [--server valkey ...]
 
 A pair is two connections: one pushes to `ping` and waits for `pong` with BLPOP, the other the other way round. CPU is
 that of the server's threads, by the scheduler's own count; the figure is the median of the repeats' ratios.
@@ -9,11 +9,10 @@ that of the server's threads, by the scheduler's own count; the figure is the me
 
 from __future__ import annotations
 
-import argparse
 import selectors
-import statistics
 from contextlib import ExitStack
 
+from harness.cost import compare_costs, cost_arguments
 from harness.process import ServerProcess
 from harness.wire import Wire, encode_command
 
@@ -69,25 +68,11 @@ def play(server: ServerProcess, pairs: int, rounds: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    for name, default in (("pairs", 50), ("rounds", 400), ("repeats", 5)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser = cost_arguments(__doc__ or "")
+    parser.add_argument("--pairs", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=400)
     options = parser.parse_args()
-    servers = {kind: ServerProcess(kind) for kind in ("ranvier", "valkey")}
-    try:
-        ratios = []
-        for _ in range(options.repeats):
-            taken = {kind: play(server, options.pairs, options.rounds) for kind, server in servers.items()}
-            ratios.append(taken["ranvier"] / taken["valkey"])
-            print(*(f"{kind} {microseconds:.2f} us" for kind, microseconds in taken.items()), f"{ratios[-1]:.2f}")
-            for server in servers.values():
-                with server.connect() as wire:
-                    wire.call("FLUSHALL")
-        print(f"{options.pairs} pairs: {statistics.median(ratios):.2f} of Valkey's CPU per round trip")
-    finally:
-        for server in servers.values():
-            server.stop()
-            server.discard()
+    compare_costs(options, "ping-pong", "round trip", lambda server: play(server, options.pairs, options.rounds))
 
 
 if __name__ == "__main__":

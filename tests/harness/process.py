@@ -29,12 +29,22 @@ def free_port() -> int:
 
 
 def server_command(kind: str) -> list[str]:
-    """The command line, without options, that starts a server of this kind: ranvier, valkey or redis."""
+    """The command line, without options, that starts a server of this kind.
+
+    The kinds are ranvier, valkey and redis, and `ranvier@CHECKOUT`: another working tree of it, built in place.
+    """
+    if checkout := kind.partition("@")[2]:
+        return ["env", f"PYTHONPATH={Path(checkout, 'src').resolve()}", sys.executable, "-m", "ranvier.cli"]
     if kind == "valkey":
         return [str(programs.require("valkey-server"))]
     if kind == "redis":
         return [str(programs.require("redis-server"))]
     return [sys.executable, "-m", "ranvier.cli"]
+
+
+def name_of(kind: str) -> str:
+    """The name that figures are printed under; another checkout is the baseline."""
+    return "baseline" if "@" in kind else kind
 
 
 def environment_of(kind: str) -> dict[str, str]:
@@ -48,7 +58,7 @@ class ServerProcess:
     def __init__(self, kind: str, options: Sequence[str] = ()) -> None:
         self.kind = kind
         self.port = free_port()
-        self.directory = tempfile.TemporaryDirectory(prefix=f"ranvier-test-{kind}-")
+        self.directory = tempfile.TemporaryDirectory(prefix=f"ranvier-test-{name_of(kind)}-")
         self.log_path = Path(self.directory.name, "server.log")
         self.command = [
             *server_command(kind),

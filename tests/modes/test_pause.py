@@ -72,9 +72,20 @@ def test_a11_what_was_held_back_runs_in_the_order_in_which_it_came(room: Room) -
     for name in ("b", "a", "admin"):
         room.say(name, f"rpush l {name}1", f"rpush l {name}2")
     room.advance(1000)
-    assert room.heard("a") == b":2\r\n:5\r\n"
+    assert room.heard("a") == b":3\r\n:4\r\n"
     elements = room.say("a", "lrange l 0 -1").split(b"\r\n")[2::2]
-    assert elements == [b"b1", b"a1", b"admin1", b"b2", b"a2", b"admin2"]
+    assert elements == [b"b1", b"b2", b"a1", b"a2", b"admin1", b"admin2"]
+
+
+def test_a11_who_pauses_again_when_let_go_holds_those_behind(room: Room) -> None:
+    """Found by tests/model: a pipeline goes on as a whole before the next client that was held."""
+    room.say("admin", "client pause 1000 write")
+    room.say("a", "set k a", f"client pause {TWO_MINUTES} write", "set k never")
+    room.say("b", "set k b", "get k")
+    room.say("admin", "client unpause")
+    assert (room.heard("a"), room.heard("b")) == (b"+OK\r\n+OK\r\n", b"")
+    assert room.say("admin", "get k", "client unpause") == b"$1\r\na\r\n+OK\r\n"
+    assert (room.heard("a"), room.heard("b")) == (b"+OK\r\n", b"+OK\r\n$1\r\nb\r\n")
 
 
 def test_a11_of_two_pauses_the_later_end_and_the_stricter_kind_hold(room: Room) -> None:
@@ -97,6 +108,18 @@ def test_a11_the_timer_of_an_ended_pause_ends_no_other(room: Room) -> None:
     assert room.heard("a") == b""
     room.advance(4000)
     assert room.heard("a") == b"+OK\r\n"
+
+
+def test_a11_a_pause_of_writes_behind_one_of_everything_lets_reads_pass(room: Room) -> None:
+    """Found by tests/model: a request that was held runs through the gates that stand when its turn comes."""
+    room.say("admin", "client pause 1000 all")
+    room.say("a", f"client pause {TWO_MINUTES} write")
+    room.say("b", "ping", "set k 1")
+    room.say("admin", "echo over")
+    room.advance(1000)
+    assert (room.heard("a"), room.heard("b"), room.heard("admin")) == (b"+OK\r\n", b"+PONG\r\n", b"$4\r\nover\r\n")
+    room.say("admin", "client unpause")
+    assert room.heard("b") == b"+OK\r\n"
 
 
 def test_a11_a_subcommand_is_held_and_refusals_are_not(room: Room) -> None:

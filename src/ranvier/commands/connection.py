@@ -174,7 +174,7 @@ def client_kill(client: ClientHandle, args: list[bytes]) -> Status | int:
     """CLIENT KILL ip:port, or CLIENT KILL filter ...: oneself is closed after the reply."""
     if len(args) == 1:
         address = args[0].decode("utf-8", "surrogateescape")
-        found = [other for other in client.server.engine.clients if other.address == address]
+        found = [other for other in client.server.engine.clients if other.address == address and not other.closed]
         if not found:
             raise CommandError("ERR No such client")
         _kill(client, found[0])

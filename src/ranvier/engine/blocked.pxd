@@ -40,6 +40,7 @@ cdef struct Blocked:
     int value_type               # an entry.ValueType: what the awaited keys must hold
     int timed_out_reply
     bint paused                  # held back by CLIENT PAUSE
+    bint released                # the pause that held it back is over
     Waiter *waiters
     size_t waiter_count
     Arg *args
@@ -72,6 +73,8 @@ cdef void block_on_keys(Call *call, size_t first, size_t count, int value_type, 
 cdef void block_for(Call *call, int64_t timeout_ms, int timed_out_reply) noexcept
 # Hold the request back until the pause ends.
 cdef void block_paused(Call *call) noexcept
+# The resume step: run the request that a pause held back.
+cdef void retry_held(Core *core, Client *client) except *
 # Teardown: leave every queue. Nothing happens to a client that is not blocked.
 cdef void blocked_leave(Client *client) noexcept nogil
 # Memory of the request that is kept, and of its places in queues.

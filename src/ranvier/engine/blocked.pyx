@@ -347,11 +347,14 @@ cdef size_t blocked_bytes(const Client *client) noexcept nogil:
 
 cdef void go_on(Client *client) noexcept nogil:
     """Have what the client sent meanwhile run before the loop sleeps."""
-    cdef Core *core = client.core
     if client.query_end > client.query_start and not client.waiting:
-        client.waiting = True
-        client.next_waiting = core.waiting
-        core.waiting = client
+        wait_for_resume(client)
+
+
+cdef void wait_for_resume(Client *client) noexcept nogil:
+    client.waiting = True
+    client.next_waiting = client.core.waiting
+    client.core.waiting = client
 
 
 cdef void reply_timed_out(Client *client, int reply) noexcept nogil:
@@ -506,20 +509,25 @@ cdef void serve_key(Core *core, Blocking *blocking, AwaitedKey *key) except *:
             waiter = waiter.next
 
 
-cdef void end_pause(Core *core, Blocking *blocking) except *:
-    """Run what a pause held back, in the order in which it came."""
-    cdef uint64_t newest = blocking.serial
+cdef void end_pause(Core *core, Blocking *blocking) noexcept nogil:
+    """Whoever was held back may go on, in the order in which they came; what they sent runs in the resume step."""
     cdef Waiter *waiter = blocking.pause.first
-    core.depth += 1
-    try:
-        while waiter != NULL and waiter.blocked.serial <= newest:
-            if waiter.blocked.client.phase != PHASE_BLOCKED:
-                waiter = waiter.next
-                continue
-            retry(core, waiter.blocked)
-            waiter = blocking.pause.first
-    finally:
-        core.depth -= 1
+    while waiter != NULL:
+        waiter.blocked.released = True
+        if not waiter.blocked.client.waiting:
+            wait_for_resume(waiter.blocked.client)
+        waiter = waiter.next
+
+
+cdef void retry_held(Core *core, Client *client) except *:
+    cdef Blocked *blocked = <Blocked *>client.blocked
+    # Whoever went on before may have begun another pause: the gates say whether it holds this one back, too.
+    if blocked != NULL and blocked.released:
+        core.depth += 1          # nobody is freed meanwhile
+        try:
+            retry(core, blocked)
+        finally:
+            core.depth -= 1
 
 
 # ---- what the server asks -------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ in `process`. Output leaves in one way, `write_clients`, which also moves the cl
 from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
 from ranvier.engine.admin cimport admin_writes_first
-from ranvier.engine.blocked cimport blocked_leave
+from ranvier.engine.blocked cimport blocked_leave, retry_held
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.core cimport (
     CLASS_PUBSUB,
@@ -242,6 +242,9 @@ cdef void resume_clients(Core *core) except *:
         client.next_waiting = NULL
         yielded = client.yielded
         client.yielded = False
+        # A pause held it back: its request, and all that it sent behind it, run before the next one's.
+        if client.phase == PHASE_BLOCKED:
+            retry_held(core, client)
         if may_execute(client) and client.query_end > client.query_start:
             client.stalled = False
             process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
