@@ -23,6 +23,7 @@ HELLO = b"HELLO 3\r\n"
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_as_the_reference_talks(server: ServerProcess, valkey: ServerProcess, name: str) -> None:
+    """A11 TRACKING, A11 CACHING, A11 GETREDIR, A11 TRACKINGINFO, A13 TRACKING-1, A13 TRACKING-2, A14-10."""
     assert conversation(server, CONVERSATIONS[name]) == conversation(valkey, CONVERSATIONS[name])
 
 
