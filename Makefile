@@ -16,7 +16,7 @@ MODEL_SEED ?= 1
 BENCH ?=
 PYTEST ?=
 
-ENGINE_SOURCES := setup.py $(wildcard src/ranvier/engine/*.pyx src/ranvier/engine/*.pxd src/ranvier/engine/*.h)
+ENGINE_SOURCES := setup.py $(shell find src/ranvier/engine -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .PHONY: help serve test bench fuzz model faults lint wheel clean
 

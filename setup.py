@@ -38,12 +38,13 @@ POLLER = "poll_kqueue" if sys.platform == "darwin" else "poll_epoll"
 
 def extensions() -> list[Extension]:
     """One extension per .pyx; both pollers carry the module name engine.poll."""
-    headers = [str(header) for pattern in ("*.pxd", "*.h") for header in sorted(ENGINE.glob(pattern))]
+    headers = [str(header) for pattern in ("*.pxd", "*.h") for header in sorted(ENGINE.rglob(pattern))]
     found = []
-    for source in sorted(ENGINE.glob("*.pyx")):
+    for source in sorted(ENGINE.rglob("*.pyx")):
         if source.stem.startswith("poll_") and source.stem != POLLER:
             continue
-        name = "poll" if source.stem == POLLER else source.stem
+        stem = "poll" if source.stem == POLLER else source.stem
+        name = ".".join([*source.parent.relative_to(ENGINE).parts, stem])
         found.append(
             Extension(
                 f"ranvier.engine.{name}",

@@ -18,10 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define F(name) __pyx_f_7ranvier_6engine_5table_##name
-typedef struct __pyx_t_7ranvier_6engine_5table_Table Table;
-typedef struct __pyx_t_7ranvier_6engine_5table_Bucket Bucket;
-typedef struct __pyx_t_7ranvier_6engine_5table_Layout Layout;
+#define F(name) __pyx_f_7ranvier_6engine_5store_5table_##name
+typedef struct __pyx_t_7ranvier_6engine_5store_5table_Table Table;
+typedef struct __pyx_t_7ranvier_6engine_5store_5table_Bucket Bucket;
+typedef struct __pyx_t_7ranvier_6engine_5store_5table_Layout Layout;
 typedef struct __pyx_t_7ranvier_6engine_6memory_Memory Memory;
 
 enum { KEYS = 4096 };

@@ -8,7 +8,7 @@ from ranvier import __version__
 from ranvier.clock import VirtualClock
 from ranvier.commands import generic, server, server_info, slowlog
 from ranvier.commands.surroundings import Client
-from ranvier.engine.handles import StandaloneKeyspace
+from ranvier.engine.store.handles import StandaloneKeyspace
 from ranvier.errors import CommandError
 from ranvier.observe.slowlog import Slowlog
 from ranvier.values import NoReply, Verbatim

@@ -171,7 +171,7 @@ def test_the_engine_declares_the_same_bits() -> None:
 
 
 def test_no_gate_takes_the_bit_of_the_surroundings() -> None:
-    """The mark lies in the same mask (engine/surroundings), but no command is concerned by it."""
+    """The mark lies in the same mask (engine/modes/surroundings), but no command is concerned by it."""
     found = re.search(r"SURROUNDED = 1 << (\d+)", resources.files("ranvier.engine").joinpath("core.pxd").read_text())
     assert found and max(Gate) < 1 << int(found[1]) < 1 << 31
 

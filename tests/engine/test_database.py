@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ranvier.engine.handles import DatabaseHandle, StandaloneKeyspace
+from ranvier.engine.store.handles import DatabaseHandle, StandaloneKeyspace
 
 # One value of every representation, at the edges where it changes.
 VALUES = [

@@ -305,7 +305,7 @@ def test_a_posted_call_and_a_timer_that_raise_are_logged_and_the_server_goes_on(
     with memory_server() as server, socket_client(server) as peer:
         server.log.set_level("notice")
         server.engine.post(fail)
-        server.engine.call_at(server.engine.monotonic_ms, fail)
+        server.engine.timers.call_at(server.engine.monotonic_ms, fail)
         peer.send(PING)
         turn(server, 3)
         server.log.set_level("nothing")

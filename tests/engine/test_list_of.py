@@ -2,8 +2,8 @@
 
 import pytest
 
-from ranvier.engine.handles import DatabaseHandle, StandaloneKeyspace
-from ranvier.engine.list_handle import ListHandle, list_of
+from ranvier.engine.store.handles import DatabaseHandle, StandaloneKeyspace
+from ranvier.engine.types.list_handle import ListHandle, list_of
 from ranvier.errors import CommandError
 
 

@@ -8,7 +8,7 @@ import pytest
 import valkey as valkey_client
 
 from harness.process import ServerProcess
-from ranvier.engine.list_handle import ListHandle, listpack_is_valid
+from ranvier.engine.types.list_handle import ListHandle, listpack_is_valid
 
 QUICKLIST_2 = 18
 PLAIN, PACKED = 1, 2

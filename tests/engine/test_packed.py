@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranvier.engine.list_handle import ListHandle, listpack_decode, listpack_encode, listpack_is_valid
+from ranvier.engine.types.list_handle import ListHandle, listpack_decode, listpack_encode, listpack_is_valid
 
 NUMBERS = st.one_of(
     st.integers(-200, 200),

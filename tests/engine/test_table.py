@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ranvier.engine.handles import DatabaseHandle, StandaloneKeyspace
+from ranvier.engine.store.handles import DatabaseHandle, StandaloneKeyspace
 
 MASK = 2**64 - 1
 

@@ -281,7 +281,7 @@ def test_who_waits_for_a_peer_sleeps(state: str, shut: bool) -> None:
                 turns += 1
                 before_sleep(server.engine)
 
-            server.engine.call_at(server.engine.monotonic_ms + 20, server.engine.stop)
+            server.engine.timers.call_at(server.engine.monotonic_ms + 20, server.engine.stop)
             server.engine.run(count)
             assert turns < 10
         server.engine.close()

@@ -10,7 +10,7 @@ from harness.memory import memory_client, memory_server, received, socket_client
 from harness.process import ServerProcess
 from harness.wire import Wire, encode_command
 from ranvier.clock import VirtualClock
-from ranvier.engine.glob import matches
+from ranvier.engine.modes.glob import matches
 from ranvier.keyspace.glob import glob_matches
 from ranvier.shells.memory import MemoryClient
 

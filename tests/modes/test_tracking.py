@@ -43,6 +43,19 @@ def figures(server: Server) -> tuple[int, int, int, int]:
 
 # ---- beside Valkey ---------------------------------------------------------------------------------------------------
 
+def test_nobody_redirects_to_a_client_that_was_killed_in_the_same_turn(
+    server: ServerProcess, valkey: ServerProcess
+) -> None:
+    answers = []
+    for where in (server, valkey):
+        with where.connect() as wire, where.connect() as other:
+            target = other.call("CLIENT", "ID").number
+            answers.append([str(reply) for reply in wire.pipeline([
+                ("CLIENT", "KILL", "ID", target), ("CLIENT", "TRACKING", "ON", "REDIRECT", target), ("GET", "k"),
+            ])])
+    assert answers[0] == answers[1]
+
+
 def test_a11_client_list_and_info_show_who_tracks(server: ServerProcess, valkey: ServerProcess) -> None:
     shown = []
     for where in (server, valkey):
@@ -159,7 +172,7 @@ def test_a0_broadcasts_leave_in_the_turn_of_the_change() -> None:
         assert received(peer)[0] == invalidation(b"k1", b"k2")
         assert isinstance(server.clock, VirtualClock)
         server.clock.advance(10)
-        server.engine.call_at(server.engine.monotonic_ms, lambda: server.engine.expire_keys(True))
+        server.engine.timers.call_at(server.engine.monotonic_ms, lambda: server.engine.expire_keys(True))
         turn(server)
         assert received(peer)[0] == invalidation(b"k2")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ranvier.commands.words import shown
-from ranvier.engine.glob import matches
+from ranvier.engine.modes.glob import matches
 from ranvier.errors import CommandError
 from ranvier.values import Status
 
 if TYPE_CHECKING:
     from ranvier.commands.surroundings import Client
 
-CHANNEL: Final = 0      # engine/pubsub.pxd, ChannelKind
+CHANNEL: Final = 0      # engine/modes/pubsub.pxd, ChannelKind
 PATTERN: Final = 1
 SHARD: Final = 2
 

@@ -16,7 +16,7 @@ EVENT_GENERIC: Final = 1 << 0
 
 
 class Database(Protocol):
-    """One database (`engine/handles`). A key that has expired does not exist."""
+    """One database (`engine/store/handles`). A key that has expired does not exist."""
 
     @property
     def index(self) -> int: ...
@@ -45,7 +45,7 @@ class Database(Protocol):
 
 
 class PubSub(Protocol):
-    """Pub/Sub (`engine/pubsub`); `kind` is 0 channels, 1 patterns, 2 shard channels."""
+    """Pub/Sub (`engine/modes/pubsub`); `kind` is 0 channels, 1 patterns, 2 shard channels."""
 
     def channels(self, kind: int) -> list[bytes]: ...
     def subscriber_count(self, kind: int, name: bytes) -> int: ...

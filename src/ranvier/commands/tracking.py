@@ -1,4 +1,4 @@
-"""Client-side caching as commands: CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO (`engine/tracking`)."""
+"""Client-side caching as commands: CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO (`engine/modes/tracking`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OK: Final = Status("OK")
 SYNTAX_ERROR: Final = "ERR syntax error"
 
-# engine/tracking.pxd, TrackingFlag
+# engine/modes/tracking.pxd, TrackingFlag
 BCAST: Final = 1 << 0
 OPTIN: Final = 1 << 1
 OPTOUT: Final = 1 << 2

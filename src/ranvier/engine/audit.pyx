@@ -8,13 +8,13 @@ do. A new mode adds its walk to `audit`, and its counters.
 
 from libc.stdint cimport uintptr_t
 
-from ranvier.engine.blocked cimport AwaitedKey, Blocking, Waiter
 from ranvier.engine.core cimport PHASE_BLOCKED, PHASE_CLOSED, PHASE_CLOSING, Client
-from ranvier.engine.monitor cimport Monitor
-from ranvier.engine.pubsub cimport KINDS, Channel, PubSub, subscription_count
-from ranvier.engine.table cimport Table, table_visit
-from ranvier.engine.tracking cimport Prefix, Tracker, Tracking
-from ranvier.engine.watch cimport watch_visit
+from ranvier.engine.modes.blocked cimport AwaitedKey, Blocking, Waiter
+from ranvier.engine.modes.monitor cimport Monitor
+from ranvier.engine.modes.pubsub cimport KINDS, Channel, PubSub, subscription_count
+from ranvier.engine.modes.tracking cimport Prefix, Tracker, Tracking
+from ranvier.engine.modes.watch cimport watch_visit
+from ranvier.engine.store.table cimport Table, table_visit
 
 
 cdef class Findings:

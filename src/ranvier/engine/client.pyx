@@ -13,7 +13,6 @@ from libc.string cimport memcpy
 from posix.unistd cimport close
 
 from ranvier.engine.admin cimport admin_join, admin_leave
-from ranvier.engine.blocked cimport Blocked, blocked_leave
 from ranvier.engine.client_memory cimport client_bytes
 from ranvier.engine.core cimport (
     ADDRESS_BYTES,
@@ -27,11 +26,26 @@ from ranvier.engine.core cimport (
     PHASE_READY,
     Call,
 )
-from ranvier.engine.deferred cimport deferred_leave
 from ranvier.engine.dispatch cimport client_changed, client_database_changed, client_propagate, select_database
 from ranvier.engine.evict_clients cimport uncount_client
 from ranvier.engine.input cimport input_free, query_bytes
-from ranvier.engine.monitor cimport monitor_leave
+from ranvier.engine.modes.blocked cimport Blocked, blocked_leave
+from ranvier.engine.modes.deferred cimport deferred_leave
+from ranvier.engine.modes.monitor cimport monitor_leave
+from ranvier.engine.modes.pubsub cimport (
+    KIND_CHANNEL,
+    KIND_PATTERN,
+    KIND_SHARD,
+    leave_pubsub,
+    subscription_count,
+    update_subscriber_gate,
+)
+from ranvier.engine.modes.surroundings cimport leave_reply_mode, update_surrounded
+from ranvier.engine.modes.tracking cimport (
+    TRACKING_BCAST, TRACKING_BROKEN, Tracker, tracking_leave, tracking_lose_target,
+)
+from ranvier.engine.modes.transaction cimport transaction_leave, transaction_of
+from ranvier.engine.modes.watch cimport watch_leave
 from ranvier.engine.output cimport first_block_bytes, output_append, output_free
 from ranvier.engine.phase cimport (
     CLOSE_KILLED,
@@ -44,21 +58,7 @@ from ranvier.engine.phase cimport (
     request_close,
     set_phase,
 )
-from ranvier.engine.pubsub cimport (
-    KIND_CHANNEL,
-    KIND_PATTERN,
-    KIND_SHARD,
-    leave_pubsub,
-    subscription_count,
-    update_subscriber_gate,
-)
 from ranvier.engine.request cimport parser_init
-from ranvier.engine.surroundings cimport leave_reply_mode, update_surrounded
-from ranvier.engine.tracking cimport (
-    TRACKING_BCAST, TRACKING_BROKEN, Tracker, tracking_leave, tracking_lose_target,
-)
-from ranvier.engine.transaction cimport transaction_leave, transaction_of
-from ranvier.engine.watch cimport watch_leave
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:

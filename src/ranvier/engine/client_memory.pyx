@@ -4,16 +4,16 @@ The arguments of a running request are counted where they lie: in the query buff
 added while the request runs. What many clients wait for is charged to each of them (lifecycle A5-5).
 """
 
-from ranvier.engine.blocked cimport blocked_bytes
 from ranvier.engine.core cimport CLASS_REPLICA, Arg, Call
-from ranvier.engine.deferred cimport deferred_bytes
 from ranvier.engine.input cimport query_memory
 from ranvier.engine.memory cimport ranvier_usable_size
-from ranvier.engine.monitor cimport Monitor
+from ranvier.engine.modes.blocked cimport blocked_bytes
+from ranvier.engine.modes.deferred cimport deferred_bytes
+from ranvier.engine.modes.monitor cimport Monitor
+from ranvier.engine.modes.pubsub cimport subscriptions_bytes
+from ranvier.engine.modes.tracking cimport tracker_bytes
+from ranvier.engine.modes.transaction cimport transaction_bytes
 from ranvier.engine.output cimport output_memory
-from ranvier.engine.pubsub cimport subscriptions_bytes
-from ranvier.engine.tracking cimport tracker_bytes
-from ranvier.engine.transaction cimport transaction_bytes
 
 
 cdef size_t running_bytes(const Client *client) noexcept nogil:

@@ -7,9 +7,9 @@ interpreter's lock; the Python objects that belong to it (`object` columns as `v
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from ranvier.engine.database cimport Database
-from ranvier.engine.keyspace cimport Keyspace
 from ranvier.engine.memory cimport Blob, Memory
+from ranvier.engine.store.database cimport Database
+from ranvier.engine.store.keyspace cimport Keyspace
 
 # ---- requests -------------------------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ cdef enum Gate:
     GATE_ENDING = 1 << 23            # a shutdown waits: what concerns data waits, too
 
 # No gate, but in the client's mask, so that the test that finds the gates finds it too: this client's requests run with
-# something around them (engine/surroundings).
+# something around them (engine/modes/surroundings).
 cdef enum:
     SURROUNDED = 1 << 30
 
@@ -211,12 +211,12 @@ cdef struct Client:
     uint32_t capabilities        # CAPABILITY_ bits that it claims to have
     int socket_error             # errno of the read or write that failed, 0 while none has
     # modes
-    void *transaction            # engine.transaction, NULL outside of MULTI
-    void *watches                # engine.watch, the keys that it watches
+    void *transaction            # engine.modes.transaction, NULL outside of MULTI
+    void *watches                # engine.modes.watch, the keys that it watches
     size_t watch_count
     bint watch_broken            # a watched key was touched: EXEC will answer null
     size_t kept_bytes            # in queued commands and watches; counts toward the query-buffer limit
-    void *blocked                # engine.blocked.Blocked: what it waits for, NULL when it does not
+    void *blocked                # engine.modes.blocked.Blocked: what it waits for, NULL when it does not
     bint deny_blocking           # a blocking command answers at once: inside EXEC and scripts
     # input
     Parser parser
@@ -243,14 +243,14 @@ cdef struct Client:
     size_t linger_bytes
     int64_t linger_until_ms
     # modes
-    void *subscriptions          # engine.pubsub.Subscriptions, NULL when it has none
+    void *subscriptions          # engine.modes.pubsub.Subscriptions, NULL when it has none
     int reply_mode               # a ReplyMode
     bint silent                  # what is replied goes nowhere
-    void *surroundings           # engine.surroundings.Surroundings, while its request runs inside of them
-    void *monitor                # engine.monitor.Monitor, NULL when it does not watch
-    void *tracker                # engine.tracking.Tracker, NULL when it does not track
-    void *redirecting            # engine.tracking: the first tracker whose invalidations come here
-    void *deferred               # engine.deferred.Deferred, pushes that wait for its running command
+    void *surroundings           # engine.modes.surroundings.Surroundings, while its request runs inside of them
+    void *monitor                # engine.modes.monitor.Monitor, NULL when it does not watch
+    void *tracker                # engine.modes.tracking.Tracker, NULL when it does not track
+    void *redirecting            # engine.modes.tracking: the first tracker whose invalidations come here
+    void *deferred               # engine.modes.deferred.Deferred, pushes that wait for its running command
     # eviction of clients (engine.evict_clients), while maxmemory-clients is on
     size_t counted_bytes         # its share of core.buckets.bytes
     int bucket                   # where it stands, counted from 1; 0: in none
@@ -383,8 +383,8 @@ cdef struct Core:
     uint32_t gates               # GATE_ bits closed for everyone
     uint32_t effects             # EFFECT_ bits that are on
     uint32_t notified            # EVENT_ and NOTIFY_ bits of notify-keyspace-events
-    void *pubsub                 # engine.pubsub.PubSub
-    void *tracking               # engine.tracking.Tracking
+    void *pubsub                 # engine.modes.pubsub.PubSub
+    void *tracking               # engine.modes.tracking.Tracking
     int64_t dirty                # changes since the start
     void *engine                 # the Engine object (borrowed)
     void *hooks                  # what the server does when the engine meets an error, a change, a slow command
@@ -402,10 +402,10 @@ cdef struct Core:
     Client *first                # all clients with an entry in the loop
     Client *last
     size_t client_count
-    void *watched                # engine.watch, one table per database, NULL while nobody watches
+    void *watched                # engine.modes.watch, one table per database, NULL while nobody watches
     size_t watched_keys
     size_t watching_clients
-    void *first_monitor          # engine.monitor.Monitor: who watches, in the order of coming
+    void *first_monitor          # engine.modes.monitor.Monitor: who watches, in the order of coming
     void *last_monitor
     bint import_mode             # another server's keys are being copied in: nothing expires
     Client *pending_writes       # have bytes to send
@@ -413,7 +413,7 @@ cdef struct Core:
     Client *waiting              # stalled clients that may go on, and unblocked ones
     Client *yielded              # have used up their share of this turn
     Buckets buckets
-    void *blocking               # engine.blocked.Blocking
+    void *blocking               # engine.modes.blocked.Blocking
     bint keys_ready              # somebody waits for a key that is ready now
     Client *admins               # came by the admin port
     size_t admin_count

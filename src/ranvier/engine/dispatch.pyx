@@ -15,7 +15,6 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcpy
 
-from ranvier.engine.blocked cimport awaited_key_changed, block_paused, is_retry, serve_ready_keys
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.command_table cimport NAME_BYTES, CommandTable
@@ -52,11 +51,22 @@ from ranvier.engine.core cimport (
     Command,
     Request,
 )
-from ranvier.engine.database cimport Database, database_hash
-from ranvier.engine.deferred cimport flush_deferred
 from ranvier.engine.evict_clients cimport count_client
-from ranvier.engine.monitor cimport monitor_feed
-from ranvier.engine.native_transactions cimport exec_
+from ranvier.engine.modes.blocked cimport awaited_key_changed, block_paused, is_retry, serve_ready_keys
+from ranvier.engine.modes.deferred cimport flush_deferred
+from ranvier.engine.modes.monitor cimport monitor_feed
+from ranvier.engine.modes.pubsub cimport notify
+from ranvier.engine.modes.surroundings cimport Surroundings, surroundings_begin, surroundings_end
+from ranvier.engine.modes.tracking cimport tracking_flush, tracking_over, tracking_ran, tracking_touch
+from ranvier.engine.modes.transaction cimport (
+    transaction_abort,
+    transaction_collect,
+    transaction_leave,
+    transaction_of,
+    transaction_queue,
+)
+from ranvier.engine.modes.watch cimport watch_leave, watch_touch, watch_touch_database
+from ranvier.engine.native.transactions cimport exec_
 from ranvier.engine.phase cimport (
     CLOSE_ATTACK,
     CLOSE_BUG,
@@ -66,7 +76,6 @@ from ranvier.engine.phase cimport (
     may_execute,
     request_close,
 )
-from ranvier.engine.pubsub cimport notify
 from ranvier.engine.reply cimport reply_error_bytes, reply_raw, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -88,17 +97,8 @@ from ranvier.engine.request cimport (
     parse_requests,
     parser_reset,
 )
-from ranvier.engine.surroundings cimport Surroundings, surroundings_begin, surroundings_end
-from ranvier.engine.table cimport table_prefetch, table_prefetch_item
-from ranvier.engine.tracking cimport tracking_flush, tracking_over, tracking_ran, tracking_touch
-from ranvier.engine.transaction cimport (
-    transaction_abort,
-    transaction_collect,
-    transaction_leave,
-    transaction_of,
-    transaction_queue,
-)
-from ranvier.engine.watch cimport watch_leave, watch_touch, watch_touch_database
+from ranvier.engine.store.database cimport Database, database_hash
+from ranvier.engine.store.table cimport table_prefetch, table_prefetch_item
 
 from ranvier.errors import CommandError
 

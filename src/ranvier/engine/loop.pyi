@@ -2,13 +2,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.clock import Clock
-from ranvier.engine.blocked import BlockedClients
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.evict_clients import ClientMemory
-from ranvier.engine.handles import DatabaseHandle
-from ranvier.engine.pubsub import PubSubHandle
+from ranvier.engine.modes.blocked import BlockedClients
+from ranvier.engine.modes.pubsub import PubSubHandle
+from ranvier.engine.modes.tracking import ClientTracking
 from ranvier.engine.settings import Settings
-from ranvier.engine.tracking import ClientTracking
+from ranvier.engine.store.handles import DatabaseHandle
+from ranvier.engine.timers import Timers
 
 class CommandStatistics:
     """The engine's table of commands, as far as Python sees it (`engine/command_table`)."""
@@ -27,6 +28,7 @@ class Engine:
     blocked: BlockedClients
     tracking: ClientTracking
     settings: Settings
+    timers: Timers
     audited: bool
     ending: bool
     client_memory: ClientMemory
@@ -50,8 +52,6 @@ class Engine:
     def watch(self, fd: int, callback: Callable[[], None]) -> None: ...
     def unwatch(self, fd: int) -> None: ...
     def post(self, callback: Callable[[], object]) -> None: ...
-    def call_at(self, monotonic_ms: int, callback: Callable[[], None]) -> None: ...
-    def cancel(self, callback: Callable[[], None]) -> None: ...
     def run(self, before_sleep: Callable[[Engine], None]) -> None: ...
     def stop(self) -> None: ...
     def resume_waiting(self) -> None: ...

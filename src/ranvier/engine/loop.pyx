@@ -9,7 +9,6 @@ Invariant: a Client is reached through the core's lists, the events in hand and 
 from all of them before it drops the handle that holds its memory.
 """
 
-import heapq
 import os
 import threading
 from collections import deque
@@ -25,7 +24,6 @@ from posix.unistd cimport close as close_descriptor
 
 from ranvier.engine.admin cimport admin_events_again, admin_events_first
 from ranvier.engine.audit cimport audit
-from ranvier.engine.blocked cimport BlockedClients, blocked_clients, blocking_begin, blocking_end, next_deadline_ms
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport (
     CLOCK_REALTIME,
@@ -50,21 +48,29 @@ from ranvier.engine.core cimport (
     Core,
     native_t,
 )
-from ranvier.engine.database cimport Database, database_free, database_new
 from ranvier.engine.evict_clients cimport ClientMemory, client_memory, count_client
 from ranvier.engine.figures cimport engine_figures, roll_peaks
-from ranvier.engine.garbage cimport free_garbage
-from ranvier.engine.handles cimport database_handle
 from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
-from ranvier.engine.natives cimport native_handler
+from ranvier.engine.modes.blocked cimport (
+    BlockedClients,
+    blocked_clients,
+    blocking_begin,
+    blocking_end,
+    next_deadline_ms,
+)
+from ranvier.engine.modes.pubsub cimport PubSubHandle, pubsub_handle
+from ranvier.engine.modes.tracking cimport ClientTracking, client_tracking, tracking_begin, tracking_end
+from ranvier.engine.native.registry cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks, output_free, output_take
 from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_SHUTDOWN, CLOSE_UNAUTHENTICATED, request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
-from ranvier.engine.pubsub cimport PubSubHandle, pubsub_handle
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport Settings, load_limits, settings_of
-from ranvier.engine.tracking cimport ClientTracking, client_tracking, tracking_begin, tracking_end
+from ranvier.engine.store.database cimport Database, database_free, database_new
+from ranvier.engine.store.garbage cimport free_garbage
+from ranvier.engine.store.handles cimport database_handle
+from ranvier.engine.timers cimport Timers
 from ranvier.engine.turn cimport (
     Received,
     check_some_clients,
@@ -110,14 +116,11 @@ cdef class Engine:
     cdef bint system_clock
     cdef bint stopped
     cdef bint expire_unfinished
-    cdef int64_t next_timer_ms
     cdef Coalescer coalescer
     cdef int64_t turn_ns             # monotonic: when the poll of this turn was over
     cdef TurnHistogram histogram
     cdef uint64_t next_client_id
-    cdef uint64_t timer_sequence
     cdef dict _watched
-    cdef list _timers
     cdef object _posted
     cdef int _wake_read
     cdef int _wake_write
@@ -130,6 +133,7 @@ cdef class Engine:
     cdef readonly BlockedClients blocked
     cdef readonly ClientTracking tracking
     cdef readonly Settings settings
+    cdef readonly Timers timers
     cdef public bint audited         # test runs: see engine/audit
     cdef public bint ending          # a shutdown has begun: before_sleep asks how far it is
     cdef readonly ClientMemory client_memory
@@ -147,11 +151,10 @@ cdef class Engine:
         self.system_clock = self.core.real_time = isinstance(clock, SystemClock)
         self.commands = CommandTable()
         self._watched = {}
-        self._timers = []
+        self.timers = Timers()
         self._posted = deque()
         self._wake_lock = threading.RLock()       # a signal handler may post, too
         self.next_client_id = 1
-        self.next_timer_ms = -1
         self.core.engine = <void *>self
         self.core.hooks = <void *>hooks
         self.core.commands = <void *>self.commands
@@ -269,18 +272,6 @@ cdef class Engine:
         for _ in range(len(self._posted)):       # what they post in turn waits for the next turn
             self.call(self._posted.popleft())
 
-    def call_at(self, monotonic_ms: int, callback: object) -> None:
-        """Call `callback()` in the first turn at or after that time of the server's monotonic clock."""
-        self.timer_sequence += 1
-        heapq.heappush(self._timers, (monotonic_ms, self.timer_sequence, callback))
-        self.next_timer_ms = self._timers[0][0]
-
-    def cancel(self, callback: object) -> None:
-        """Forget every `call_at` of this callback that has not come yet."""
-        self._timers = [timer for timer in self._timers if timer[2] != callback]
-        heapq.heapify(self._timers)
-        self.next_timer_ms = self._timers[0][0] if self._timers else -1
-
     cdef void call(self, object callback) except *:
         """Run what the loop was asked to; a bug in it is logged, and the server goes on (design, law 13)."""
         try:
@@ -289,9 +280,8 @@ cdef class Engine:
             self.hooks.bug_in_callback(callback, error)
 
     def run_timers(self) -> None:
-        while self._timers and self._timers[0][0] <= self.core.monotonic_ms:
-            self.call(heapq.heappop(self._timers)[2])
-        self.next_timer_ms = self._timers[0][0] if self._timers else -1
+        while 0 <= self.timers.next_ms <= self.core.monotonic_ms:
+            self.call(self.timers.pop())
 
     # ---- the steps of a turn ----------------------------------------------------------------------------------------
 
@@ -304,7 +294,7 @@ cdef class Engine:
         while not self.stopped:
             self.receive()
             self.execute()
-            if 0 <= self.next_timer_ms <= self.core.monotonic_ms:
+            if 0 <= self.timers.next_ms <= self.core.monotonic_ms:
                 self.run_timers()
             before_sleep(self)
             taken_ns = now_ns() - self.turn_ns
@@ -335,8 +325,8 @@ cdef class Engine:
                 or self.core.closed != NULL or self.expire_unfinished or self.core.keyspace.garbage != NULL \
                 or self.stopped:
             return 0
-        if next_ms < 0 or 0 <= self.next_timer_ms < next_ms:
-            next_ms = self.next_timer_ms
+        if next_ms < 0 or 0 <= self.timers.next_ms < next_ms:
+            next_ms = self.timers.next_ms
         if next_ms < 0:
             return -1
         left = next_ms - self.core.monotonic_ms

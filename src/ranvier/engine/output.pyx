@@ -8,7 +8,7 @@ Invariants: `owed_bytes` is the sum of all `used` less `sent`; `output_bytes` is
 block, and is what the limits measure (that block is the static buffer of the reference servers, which they do not count
 either; a referenced value counts wherever it stands). A blob under a node is never changed: its owner copies first.
 Once a client is closing, replies still being built are written over and over into its last block and never sent; while
-it is silent (CLIENT REPLY), they go the same way in a block of their own (engine/surroundings).
+it is silent (CLIENT REPLY), they go the same way in a block of their own (engine/modes/surroundings).
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno

@@ -5,10 +5,10 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from ranvier.engine.core cimport Call, Client
-from ranvier.engine.entry cimport Entry
 from ranvier.engine.memory cimport Blob
 from ranvier.engine.number cimport print_integer
 from ranvier.engine.output cimport output_append, output_commit, output_room
+from ranvier.engine.store.entry cimport Entry
 
 cdef enum:
     COPIED_BYTES = 3900          # a bulk up to this is written in one piece (output_room gives at most 4096)

@@ -2,10 +2,10 @@
 
 from libc.string cimport strlen
 
-from ranvier.engine.database cimport entry_string
-from ranvier.engine.entry cimport ENCODING_BLOB, entry_encoding, entry_pointer
 from ranvier.engine.memory cimport blob_data
 from ranvier.engine.output cimport output_reference
+from ranvier.engine.store.database cimport entry_string
+from ranvier.engine.store.entry cimport ENCODING_BLOB, entry_encoding, entry_pointer
 
 from ranvier.errors import CommandError
 from ranvier.values import Members, NoReplyType, NullArrayType, Pairs, Push, Status, Verbatim

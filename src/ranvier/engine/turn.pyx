@@ -7,8 +7,8 @@ in `process`. Output leaves in one way, `write_clients`, which also moves the cl
 from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
 from ranvier.engine.admin cimport admin_writes_first
-from ranvier.engine.blocked cimport blocked_leave, retry_held
 from ranvier.engine.client cimport ClientHandle, teardown
+from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
     CLASS_PUBSUB,
     EFFECT_NOTIFIED,
@@ -25,8 +25,6 @@ from ranvier.engine.core cimport (
     PHASE_HANDSHAKE,
     PHASE_READY,
 )
-from ranvier.engine.database cimport Database, database_expire_slice
-from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.dispatch cimport process_requests
 from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.figures cimport roll_peaks
@@ -42,6 +40,10 @@ from ranvier.engine.input cimport (
     query_shrink,
     receive,
 )
+from ranvier.engine.modes.blocked cimport blocked_leave, retry_held
+from ranvier.engine.modes.pubsub cimport notify
+from ranvier.engine.modes.tracking cimport tracking_touch
+from ranvier.engine.modes.watch cimport watch_touch
 from ranvier.engine.output cimport check_output_limits, output_write, queue_write
 from ranvier.engine.phase cimport (
     CLOSE_BUG,
@@ -57,9 +59,7 @@ from ranvier.engine.phase cimport (
     set_phase,
 )
 from ranvier.engine.poll cimport poll_watch
-from ranvier.engine.pubsub cimport notify
-from ranvier.engine.tracking cimport tracking_touch
-from ranvier.engine.watch cimport watch_touch
+from ranvier.engine.store.database cimport Database, database_expire_slice
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:

@@ -1,6 +1,6 @@
 """CLIENT PAUSE: what clients ask for is held back for a while, and runs in the order in which it came.
 
-The engine's gates hold requests back, and its blocked clients keep them (`engine/blocked`); this is the pause itself.
+The engine's gates hold requests back, its blocked clients keep them (`engine/modes/blocked`); this is the pause itself.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class Pause:
         self._everything = self._everything or everything
         if self._end_ms is None or end_ms > self._end_ms:
             self._end_ms = end_ms
-            self._engine.cancel(self.end)
-            self._engine.call_at(end_ms, self.end)
+            self._engine.timers.cancel(self.end)
+            self._engine.timers.call_at(end_ms, self.end)
         self._engine.blocked.hold(writes=True, everything=self._everything)
 
     def end(self) -> None:
         """End the pause, if there is one; what was held back runs before the loop sleeps."""
         self._end_ms = None
         self._everything = False
-        self._engine.cancel(self.end)
+        self._engine.timers.cancel(self.end)
         self._engine.blocked.hold(writes=False, everything=False)
 
     def figures(self) -> dict[str, int | str]:

@@ -148,7 +148,7 @@ class Listener:
         )
         engine = self._server.engine
         engine.unwatch(self._socket.fileno())
-        engine.call_at(engine.monotonic_ms + self._backoff_ms, self._resume)
+        engine.timers.call_at(engine.monotonic_ms + self._backoff_ms, self._resume)
 
     def _resume(self) -> None:
         if self._socket.fileno() < 0:

@@ -25,7 +25,7 @@ class Cron:
 
     def _plan(self) -> None:
         engine = self._server.engine
-        engine.call_at(engine.monotonic_ms + 1000 // self._server.configuration.hz, self._run)
+        engine.timers.call_at(engine.monotonic_ms + 1000 // self._server.configuration.hz, self._run)
 
     def _run(self) -> None:
         self._plan()             # first, so that a bug below does not end the cron

@@ -102,7 +102,7 @@ class Shutdown:
         self._stage = Stage.WAITING
         engine.blocked.hold_for_shutdown(True)
         engine.ending = True                     # `step` is called at the end of this turn
-        engine.call_at(deadline_ms, self._wake)
+        engine.timers.call_at(deadline_ms, self._wake)
 
     def _check_save(self, flags: ShutdownFlags) -> None:
         """Saving comes with persistence: who insists on it learns that it does not happen."""
@@ -123,7 +123,7 @@ class Shutdown:
         self._stage = Stage.RUNNING
         self._server.log.log(NOTICE, "Shutdown manually aborted.")
         self._server.engine.ending = False
-        self._server.engine.cancel(self._wake)
+        self._server.engine.timers.cancel(self._wake)
         self._server.engine.blocked.hold_for_shutdown(False)
         callbacks, self._when_aborted = self._when_aborted, []
         for callback in callbacks:

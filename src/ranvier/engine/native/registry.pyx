@@ -1,0 +1,29 @@
+"""The native handlers by name: one module per group, asked in turn."""
+
+from ranvier.engine.modes.monitor cimport monitor_handler
+from ranvier.engine.modes.surroundings cimport surroundings_handler
+from ranvier.engine.native.blocking cimport blocking_handler
+from ranvier.engine.native.keys cimport key_handler
+from ranvier.engine.native.lists cimport list_handler
+from ranvier.engine.native.pubsub cimport pubsub_native
+from ranvier.engine.native.strings cimport string_handler
+from ranvier.engine.native.transactions cimport transaction_handler
+
+
+cdef native_t native_handler(str name) except? NULL:
+    cdef native_t found = string_handler(name)
+    if found == NULL:
+        found = key_handler(name)
+    if found == NULL:
+        found = list_handler(name)
+    if found == NULL:
+        found = transaction_handler(name)
+    if found == NULL:
+        found = pubsub_native(name)
+    if found == NULL:
+        found = blocking_handler(name)
+    if found == NULL:
+        found = monitor_handler(name)
+    if found == NULL:
+        found = surroundings_handler(name)
+    return found

@@ -1,0 +1,80 @@
+"""The kinds of values by encoding, and the two kinds that belong to no single type: blobs and listpacks."""
+
+from ranvier.engine.memory cimport Blob, blob_grow, blob_release, ranvier_usable_size
+from ranvier.engine.store.entry cimport ENCODING_BLOB, ENCODING_LISTPACK, ENCODING_QUICKLIST
+from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_free, listpack_from_bytes, listpack_size
+from ranvier.engine.types.packed cimport quicklist_kind
+
+cdef enum:
+    ENCODINGS = 16               # what four bits of Entry.kind can tell
+    BLOB_SLICE_BYTES = 16384     # of a large blob count as one allocation: the kernel's work of taking back pages
+
+
+# ---- blobs ----------------------------------------------------------------------------------------------------------
+
+cdef bint blob_free_slice(Memory *memory, void **pointer, size_t budget) noexcept nogil:
+    """Give back the blob's end."""
+    cdef Blob *blob = <Blob *>pointer[0]
+    if blob.references > 1 or blob.capacity // BLOB_SLICE_BYTES <= budget:
+        blob_release(memory, blob)
+        pointer[0] = NULL
+        return True
+    pointer[0] = blob_grow(memory, blob, blob.capacity - budget * BLOB_SLICE_BYTES)
+    return False
+
+
+cdef size_t blob_free_effort(const void *pointer) noexcept nogil:
+    cdef const Blob *blob = <const Blob *>pointer
+    return 1 if blob.references > 1 else 1 + blob.capacity // BLOB_SLICE_BYTES
+
+
+cdef void *blob_share(Memory *memory, const void *pointer) noexcept nogil:
+    (<Blob *>pointer).references += 1            # whoever writes to it copies it first
+    return <void *>pointer
+
+
+cdef size_t allocation_bytes(const void *pointer, size_t samples) noexcept nogil:
+    return ranvier_usable_size(<void *>pointer)
+
+
+# ---- listpacks ------------------------------------------------------------------------------------------------------
+
+cdef bint pack_free_slice(Memory *memory, void **pointer, size_t budget) noexcept nogil:
+    listpack_free(memory, <Listpack *>pointer[0])
+    pointer[0] = NULL
+    return True
+
+
+cdef size_t one_allocation(const void *pointer) noexcept nogil:
+    return 1
+
+
+cdef void *pack_copy(Memory *memory, const void *pointer) noexcept nogil:
+    cdef const Listpack *pack = <const Listpack *>pointer
+    return listpack_from_bytes(memory, listpack_bytes(pack), listpack_size(pack))
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+cdef ValueKind BLOB
+BLOB.name = b"raw"
+BLOB.free_slice = blob_free_slice
+BLOB.free_effort = blob_free_effort
+BLOB.copy = blob_share
+BLOB.memory_usage = allocation_bytes
+
+cdef ValueKind LISTPACK
+LISTPACK.name = b"listpack"
+LISTPACK.free_slice = pack_free_slice
+LISTPACK.free_effort = one_allocation
+LISTPACK.copy = pack_copy
+LISTPACK.memory_usage = allocation_bytes
+
+cdef const ValueKind *KINDS[ENCODINGS]
+KINDS[<int>ENCODING_BLOB] = &BLOB
+KINDS[<int>ENCODING_LISTPACK] = &LISTPACK
+KINDS[<int>ENCODING_QUICKLIST] = quicklist_kind()
+
+
+cdef const ValueKind *value_kind(int encoding) noexcept nogil:
+    return KINDS[encoding]

@@ -1,0 +1,72 @@
+"""A list under its key: `engine/types/value_access` with what is common to the list commands.
+
+Order: `list_open`, work on `opened.value`, then one of `list_put_in` (elements came or changed) and `list_taken_out`
+(elements went). Those store the value before they tell anyone, and the entry is dead to the command afterwards.
+"""
+
+from libc.stdint cimport int64_t
+
+from ranvier.engine.core cimport EVENT_GENERIC, EVENT_LIST, Arg, Call
+from ranvier.engine.dispatch cimport changed
+from ranvier.engine.native.common cimport arg_is, reply_syntax_error
+from ranvier.engine.store.database cimport database_hash
+from ranvier.engine.store.entry cimport TYPE_LIST
+from ranvier.engine.types.packed cimport list_has_shrunk, list_length, list_new
+from ranvier.engine.types.value_access cimport OpenValue, value_delete, value_open, value_store
+
+
+cdef inline int list_fill(const Call *call) noexcept nogil:
+    """list-max-listpack-size."""
+    return call.core.encodings.list_pack_size
+
+
+cdef inline int list_open(Call *call, bint to_write, OpenValue *opened) noexcept:
+    """Open the list at the command's first key, args[1]."""
+    return value_open(call, &call.args[1], call.hash, TYPE_LIST, to_write, opened)
+
+
+cdef inline int list_open_other(Call *call, const Arg *key, OpenValue *opened) noexcept:
+    """Open the list at another key, to write."""
+    return value_open(call, key, database_hash(call.database, key.data, key.length), TYPE_LIST, True, opened)
+
+
+cdef inline void list_begin(OpenValue *opened) noexcept nogil:
+    """Make an empty list for the absent key; `list_store` puts it under the key."""
+    opened.value = list_new(&opened.call.core.memory)
+
+
+cdef inline void list_store(OpenValue *opened) noexcept:
+    """Write back what the operations made of the list."""
+    value_store(opened, TYPE_LIST)
+
+
+cdef inline void list_put_in(OpenValue *opened, const char *event, int64_t changes) noexcept:
+    """Elements came or changed: store the list, tell of `changes` changes."""
+    list_store(opened)
+    changed(opened.call, opened.key, opened.key_length, EVENT_LIST, event)
+    opened.call.dirty += changes - 1
+
+
+cdef inline void list_taken_out(OpenValue *opened, const char *event, int64_t changes) noexcept:
+    """Elements went: an empty list goes with its key, a small one becomes a listpack again; tell of it."""
+    cdef Call *call = opened.call
+    cdef bint emptied = list_length(&opened.value) == 0
+    if not emptied:
+        list_has_shrunk(&opened.value, list_fill(call))
+    list_store(opened)
+    if emptied:
+        value_delete(opened)
+    changed(call, opened.key, opened.key_length, EVENT_LIST, event)
+    call.dirty += changes - 1
+    if emptied:
+        changed(call, opened.key, opened.key_length, EVENT_GENERIC, b"del")
+        call.dirty -= 1
+
+
+cdef inline bint parse_list_end(Call *call, const Arg *arg, bint *at_head) noexcept:
+    """LEFT or RIGHT; 0 with the error replied."""
+    at_head[0] = arg_is(arg, b"left")
+    if at_head[0] or arg_is(arg, b"right"):
+        return True
+    reply_syntax_error(call)
+    return False
