@@ -6,9 +6,9 @@
     make bench BENCH='--only cpu,modes --baseline ../before'     beside another checkout, built in place
 
 Parts: cpu (tools/cpu_per_request.py), modes (tools/fanout.py, transactions.py, ping_pong.py), memory (bytes per key),
-idle (bytes per idle connection), neighbour (an embedded server beside a CPU-bound Python thread), turns (histogram of
-the loop's turns under growth and mass expiry), start (import to first PONG of an embedded server). Quote ratios:
-absolute figures move with the machine.
+values (tools/values.py: memory by type, time against size), idle (bytes per idle connection), neighbour (an embedded
+server beside a CPU-bound Python thread), turns (histogram of the loop's turns under growth and mass expiry), start
+(import to first PONG of an embedded server). Quote ratios: absolute figures move with the machine.
 """
 
 import argparse
@@ -49,6 +49,17 @@ GOALS = {
     "rpop-P16": 0.80,
     "lrange100": 1.0,
     "lrange600": 1.0,
+    "sadd-P16": 1.0,
+    "spop-P16": 1.0,
+    "hset-P16": 1.0,
+    "hget-P16": 1.0,
+    "zadd-P16": 1.0,
+    "zpopmin-P16": 1.0,
+    "zrank-P16": 1.0,
+    "zrange10": 1.0,
+    "xadd-P16": 1.0,
+    "pfadd-P16": 1.0,
+    "setbit-P16": 1.0,
 }
 MODE_GOALS = {"fanout-P1": 1.0, "fanout-P16": 0.7, "multi-exec": 0.8, "ping-pong": 1.05}
 # What a change may cost the workloads above, against the checkout before it.
@@ -171,6 +182,12 @@ def bench_memory(arguments: argparse.Namespace) -> None:
                     samples.append((resident_bytes(server.pid) - before) / count)
             by_kind[kind] = statistics.median(samples)
         compare(f"{count:,} keys", "B/key", by_kind, MEMORY_GOAL)
+
+
+def bench_values(arguments: argparse.Namespace) -> None:
+    heading("Values: resident memory by type, then CPU per operation against the size of the value")
+    kinds = [word for kind in arguments.servers for word in ("--server", kind)]
+    subprocess.run([sys.executable, str(TOOLS / "values.py"), *kinds], check=True)
 
 
 def bench_idle(arguments: argparse.Namespace) -> None:
@@ -328,6 +345,7 @@ PARTS = {
     "cpu": bench_cpu,
     "modes": bench_modes,
     "memory": bench_memory,
+    "values": bench_values,
     "idle": bench_idle,
     "neighbour": bench_neighbour,
     "turns": bench_turns,
