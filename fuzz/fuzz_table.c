@@ -6,7 +6,7 @@
  * Build (from the repository's root, after build_ext has generated build/cython; what is left of Python's names in
  * table.c is never called, so that the linker may ignore it, which needs an executable at a fixed address):
  *   clang -g -O1 -w -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-strict-aliasing \
- *     $(python3-config --includes) -Ibuild/cython/src/ranvier/engine fuzz/fuzz_table.c \
+ *     $(python3-config --includes) -Ibuild/cython/src/ranvier/engine/store fuzz/fuzz_table.c \
  *     -fno-pie -no-pie -Wl,--unresolved-symbols=ignore-all -o build/fuzz_table
  *   build/fuzz_table -max_total_time=60 -max_len=400
  */
