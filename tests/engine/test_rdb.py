@@ -1,4 +1,4 @@
-"""Values in RDB form: compression, strings and lists to bytes and back, hostile bytes refused without a loss of memory."""
+"""Values in RDB form: compression, strings and lists to bytes and back; hostile bytes are refused, no memory lost."""
 
 import random
 import struct
