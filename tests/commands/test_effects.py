@@ -46,6 +46,7 @@ def observed() -> Iterator[Observed]:
 
 
 # Set-up ; lines, and what the last of them is propagated as ("" for nothing). Times count from the virtual clock.
+PAYLOAD = "\x00\x05aajhu\x08\x00VBji1jJC"          # of DUMP, such that it has no space
 WRITES = """
 ; append k v > append k v
 ; decr k > decr k
@@ -127,8 +128,14 @@ rpush l 1 2 ; brpop l 1 > RPOP l
 rpush l 1 2 ; blmove l m left right 0 > LMOVE l m left right
 rpush l 1 2 ; brpoplpush l m 0 > RPOPLPUSH l m
 rpush l 1 2 ; blmpop 0 2 k l left count 2 > LPOP l 2
+; restore k 0 %payload > restore k 0 %payload
+; restore k 10000 %payload > restore k 1700000010000 %payload ABSTTL
+set k v ; restore k 9000 %payload replace idletime 5 > restore k 1700000009000 %payload replace idletime 5 ABSTTL
+set k v ; restore k 1 %payload replace absttl > UNLINK k
+; restore k 1 %payload absttl >
+; restore-asking k 0 %payload > restore-asking k 0 %payload
 ; get k >
-""".strip().splitlines()
+""".replace("%payload", PAYLOAD).strip().splitlines()
 
 
 def parts(line: str) -> tuple[str, str, str]:

@@ -32,7 +32,7 @@ CONNECTION = names(
 # tests stand in test_directed.py and tests/lifecycle.
 DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST "
                  "BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH WAIT WAITAOF CLIENT|UNBLOCK CLIENT|PAUSE CLIENT|UNPAUSE "
-                 "CLIENT|HELP CLIENT|REPLY MONITOR")
+                 "CLIENT|HELP CLIENT|REPLY MONITOR DUMP RESTORE RESTORE-ASKING")
 
 # Compared conversation by conversation, in tests/modes/test_pubsub.py.
 PUBSUB = names(

@@ -29,6 +29,7 @@ COMMANDS = (
         since="2.6.0", complexity="O(1) to find the key, O(N*M) to write N items of average size M.",
         summary="Returns a value in serialized form.",
         arguments="key@0",
+        handler="dump:dump",
     ),
     command(
         "EXISTS", -2, "readonly fast", "1..-1 RO",
@@ -194,7 +195,7 @@ COMMANDS = (
         summary="Creates a key from a serialized value.",
         arguments="key@0 ttl:integer serialized-value [REPLACE^3.0.0] [ABSTTL^5.0.0] [IDLETIME "
                   "seconds:integer^5.0.0] [FREQ frequency:integer^5.0.0]",
-        propagated="RESTORE key ms value ABSTTL REPLACE, or DEL key when the time has passed",
+        propagated="RESTORE key ms value ... ABSTTL, or UNLINK key when the time has passed", handler="dump:restore",
     ),
     command(
         "SCAN", -2, "readonly",

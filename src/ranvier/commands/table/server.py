@@ -94,7 +94,8 @@ COMMANDS = (
         arguments="key@0 ttl:integer serialized-value [REPLACE^3.0.0] [ABSTTL^5.0.0] [IDLETIME "
                   "seconds:integer^5.0.0] [FREQ frequency:integer^5.0.0]",
         documentation="syscmd",
-        propagated="RESTORE key ms value ABSTTL REPLACE",
+        propagated="RESTORE-ASKING key ms value ... ABSTTL, or UNLINK key when the time has passed",
+        handler="dump:restore",
     ),
     command(
         "ROLE", 1, "noscript loading stale fast",

@@ -1,0 +1,5 @@
+"""Lists in RDB form."""
+
+from ranvier.engine.types.rdb cimport ValueCodec
+
+cdef const ValueCodec *list_codec() noexcept nogil
