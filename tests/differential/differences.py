@@ -37,10 +37,20 @@ def same_pairs(ours: Reply, theirs: Reply) -> bool:
     return ours.kind == theirs.kind and next(pairs) == next(pairs)
 
 
+def same_random(ours: Reply, theirs: Reply) -> bool:
+    """Random choices: the same type, and as many of them."""
+    if not isinstance(ours.value, tuple) or not isinstance(theirs.value, tuple):
+        return same_shape(ours, theirs)
+    return ours.kind == theirs.kind and len(ours.value) == len(theirs.value) \
+        and [item.kind for item in ours.value] == [item.kind for item in theirs.value]
+
+
 def near(slack: int) -> Equal:
     """Integers at most `slack` apart when both are positive; everything else byte for byte."""
 
     def equal(ours: Reply, theirs: Reply) -> bool:
+        if ours.kind == theirs.kind == b"*" and len(ours.items) == len(theirs.items):
+            return all(equal(mine, other) for mine, other in zip(ours.items, theirs.items, strict=True))
         if ours.kind == theirs.kind == b":" and ours.number > 0 and theirs.number > 0:
             return abs(ours.number - theirs.number) <= slack
         return ours.raw == theirs.raw
@@ -67,6 +77,15 @@ MUST_DIFFER: dict[bytes, Equal] = {
     b"PTTL": near(CLOCK_SLACK_SECONDS * 1000),
     b"EXPIRETIME": near(CLOCK_SLACK_SECONDS),
     b"PEXPIRETIME": near(CLOCK_SLACK_SECONDS * 1000),
+    b"HTTL": near(CLOCK_SLACK_SECONDS),
+    b"HPTTL": near(CLOCK_SLACK_SECONDS * 1000),
+    b"HEXPIRETIME": near(CLOCK_SLACK_SECONDS),
+    b"HPEXPIRETIME": near(CLOCK_SLACK_SECONDS * 1000),
+    b"HGETALL": same_pairs,
+    b"HKEYS": same_members,
+    b"HVALS": same_members,
+    b"HRANDFIELD": same_random,
+    b"HSCAN": same_shape,
     b"OBJECT|IDLETIME": near(CLOCK_SLACK_SECONDS),
     b"KEYS": same_members,
     b"RANDOMKEY": same_shape,
