@@ -127,6 +127,26 @@ rpush l 1 2 ; brpop l 1 > RPOP l
 rpush l 1 2 ; blmove l m left right 0 > LMOVE l m left right
 rpush l 1 2 ; brpoplpush l m 0 > RPOPLPUSH l m
 rpush l 1 2 ; blmpop 0 2 k l left count 2 > LPOP l 2
+; sadd s 1 2 > sadd s 1 2
+sadd s 1 ; sadd s 1 >
+sadd s 1 2 ; srem s 1 9 > srem s 1 9
+sadd s 1 ; srem s 1 > srem s 1
+sadd s 1 ; srem s 9 >
+sadd s 1 ; spop s > SREM s 1
+sadd s 1 ; spop s 5 > UNLINK s
+sadd s 1 ; spop s 0 >
+; spop s >
+sadd s 1 2 ; smove s t 1 > smove s t 1
+sadd s 1;sadd t 1 ; smove s t 1 > smove s t 1
+sadd s 1 ; smove s s 1 >
+sadd s 1 ; smove s t 9 >
+sadd s 1 2;sadd t 2 ; sinterstore d s t > sinterstore d s t
+sadd s 1 2;set d x ; sinterstore d s no > sinterstore d s no
+sadd s 1 2 ; sinterstore d s no >
+sadd s 1 2 ; sunionstore s s t > sunionstore s s t
+sadd s 1;sadd d 1 ; sunionstore d t > sunionstore d t
+sadd s 1 2;sadd t 2 ; sdiffstore d s t > sdiffstore d s t
+sadd s 1 2;sadd d 2 ; sdiffstore d s s > sdiffstore d s s
 ; get k >
 """.strip().splitlines()
 
