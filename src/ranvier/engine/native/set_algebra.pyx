@@ -1,10 +1,10 @@
 """Native handlers of the group set: SINTER, SUNION, SDIFF, their STORE forms, and SINTERCARD.
 
 Strategy. An intersection walks the smallest set and asks the others, the smaller ones first. A union is gathered in a
-set made for it. A difference walks the first set and asks the others, or gathers the first and takes the others' members
-out of it, whichever looks like less work (Redis's estimate: half of one set's size for each set, against all members).
-What only one set's walk can tell is replied from the places found, no longer than that set is large; the rest from the
-gathered set. What is stored is built first and then put in place of the destination, which may be a source.
+set made for it. A difference walks the first set and asks the others, or gathers the first and takes out what they
+have, whichever looks like less work (Redis's estimate: half of one set's size for each set, against all members). What
+one set's walk can tell is replied from the places found, no longer than that set is large; the rest from the gathered
+set. What is stored is built first and then put in place of the destination, which may be a source.
 """
 
 from libc.stddef cimport size_t

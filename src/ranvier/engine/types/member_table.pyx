@@ -12,7 +12,7 @@ from ranvier.engine.store.table cimport Bucket, Layout, table_free_slice, table_
 from ranvier.engine.types.intset cimport Intset, intset_free, intset_from_bytes, intset_size
 
 
-# --- items -------------------------------------------------------------------------------------------------------------
+# --- items ------------------------------------------------------------------------------------------------------------
 
 cdef void *item_new(Memory *memory, const char *data, size_t length) noexcept nogil:
     cdef uint8_t *item
@@ -51,7 +51,7 @@ cdef void members_insert(Table *table, const char *text, size_t length) noexcept
     table_insert(table, hash_in(table, text, length), item_new(table.memory, text, length))
 
 
-# --- what the database asks of a table, and of an intset ---------------------------------------------------------------
+# --- what the database asks of a table, and of an intset --------------------------------------------------------------
 
 cdef bint intset_free_slice(Memory *memory, void **pointer, size_t budget) noexcept nogil:
     intset_free(memory, <Intset *>pointer[0])

@@ -92,7 +92,7 @@ cdef void set_visit(const Set *self, member_visit_t visit, void *context) noexce
 # `wanted` of the members (at most all), each choice as likely as any other, in the order of `set_visit`.
 cdef void set_sample(const Set *self, uint64_t *random, size_t wanted, member_visit_t visit,
                      void *context) noexcept nogil
-# The members of one step of a walk in steps: returns the next cursor, 0 at the end. Sets that are no table: all at once.
+# The members of one step of a walk in steps: returns the next cursor, 0 at the end. What is no table comes at once.
 cdef uint64_t set_scan(const Set *self, uint64_t cursor, member_visit_t visit, void *context) noexcept nogil
 
 # A member, each as likely as any other, of a set that is not empty.

@@ -35,7 +35,7 @@ cdef enum:
     INTSET_LIMIT_ENTRIES = 1 << 30         # whatever the configuration says
 
 
-# --- encoding ----------------------------------------------------------------------------------------------------------
+# --- encoding ---------------------------------------------------------------------------------------------------------
 
 cdef Set set_new_encoded(Memory *memory, const SetRules *rules, int encoding) noexcept nogil:
     cdef Set self
@@ -146,7 +146,7 @@ cdef void set_fit(Set *self) noexcept nogil:
         self.pointer = listpack_fit(self.memory, <Listpack *>self.pointer)
 
 
-# --- the listpack ------------------------------------------------------------------------------------------------------
+# --- the listpack -----------------------------------------------------------------------------------------------------
 
 cdef inline void needle_of(Needle *needle, Member *member) noexcept nogil:
     needle.is_integer = member_is_integer(member)
@@ -176,7 +176,7 @@ cdef inline void member_from_element(Member *member, const uint8_t *p) noexcept 
         member_set_integer(member, element.integer)
 
 
-# --- one member --------------------------------------------------------------------------------------------------------
+# --- one member -------------------------------------------------------------------------------------------------------
 
 cdef bint set_contains(const Set *self, Member *member) noexcept nogil:
     cdef Table *table
@@ -281,7 +281,7 @@ cdef bint set_remove(Set *self, Member *member) noexcept nogil:
     return item != NULL
 
 
-# --- walking -----------------------------------------------------------------------------------------------------------
+# --- walking ----------------------------------------------------------------------------------------------------------
 
 # A walk over a table's chains, which cannot be left within one.
 cdef struct Walk:
@@ -355,7 +355,7 @@ cdef uint64_t set_scan(const Set *self, uint64_t cursor, member_visit_t visit, v
     return table_scan(<Table *>self.pointer, cursor, visit_item, &walk)
 
 
-# --- chance ------------------------------------------------------------------------------------------------------------
+# --- chance -----------------------------------------------------------------------------------------------------------
 
 cdef inline uint64_t draw(uint64_t *random, uint64_t below) noexcept nogil:
     """A number below `below`; xorshift64 (Marsaglia, "Xorshift RNGs", 2003), its high bits."""
