@@ -134,6 +134,26 @@ set k v ; restore k 9000 %payload replace idletime 5 > restore k 1700000009000 %
 set k v ; restore k 1 %payload replace absttl > UNLINK k
 ; restore k 1 %payload absttl >
 ; restore-asking k 0 %payload > restore-asking k 0 %payload
+; sadd s 1 2 > sadd s 1 2
+sadd s 1 ; sadd s 1 >
+sadd s 1 2 ; srem s 1 9 > srem s 1 9
+sadd s 1 ; srem s 1 > srem s 1
+sadd s 1 ; srem s 9 >
+sadd s 1 ; spop s > SREM s 1
+sadd s 1 ; spop s 5 > UNLINK s
+sadd s 1 ; spop s 0 >
+; spop s >
+sadd s 1 2 ; smove s t 1 > smove s t 1
+sadd s 1;sadd t 1 ; smove s t 1 > smove s t 1
+sadd s 1 ; smove s s 1 >
+sadd s 1 ; smove s t 9 >
+sadd s 1 2;sadd t 2 ; sinterstore d s t > sinterstore d s t
+sadd s 1 2;set d x ; sinterstore d s no > sinterstore d s no
+sadd s 1 2 ; sinterstore d s no >
+sadd s 1 2 ; sunionstore s s t > sunionstore s s t
+sadd s 1;sadd d 1 ; sunionstore d t > sunionstore d t
+sadd s 1 2;sadd t 2 ; sdiffstore d s t > sdiffstore d s t
+sadd s 1 2;sadd d 2 ; sdiffstore d s s > sdiffstore d s s
 ; get k >
 """.replace("%payload", PAYLOAD).strip().splitlines()
 

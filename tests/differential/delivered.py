@@ -8,6 +8,10 @@ COMMANDS_TABLE = Path(__file__).parent.parent / "data" / "commands.tsv"
 # These would stop a random conversation; tests/modes/test_blocked.py compares them.
 BLOCKING = {"BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH"}
 
+# Two servers pop different members, and then differ in everything: tests/commands/test_sets.py and the state machine of
+# sets (tests/differential/machines) look after it.
+RANDOM = {"SPOP"}
+
 
 def names(text: str) -> list[str]:
     return text.split()
@@ -33,6 +37,7 @@ CONNECTION = names(
 DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST "
                  "BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH WAIT WAITAOF CLIENT|UNBLOCK CLIENT|PAUSE CLIENT|UNPAUSE "
                  "CLIENT|HELP CLIENT|REPLY MONITOR DUMP RESTORE RESTORE-ASKING")
+                 "CLIENT|HELP CLIENT|REPLY MONITOR SPOP")
 
 # Compared conversation by conversation, in tests/modes/test_pubsub.py.
 PUBSUB = names(
@@ -63,9 +68,13 @@ def lists() -> list[str]:
     return [name for name in commands_of_group("list") if name not in BLOCKING]
 
 
+def sets() -> list[str]:
+    return [name for name in commands_of_group("set") if name not in RANDOM]
+
+
 def random_commands() -> list[str]:
     """Every command that random requests are made of."""
-    return [*strings(), *lists(), *GENERIC, *SERVER, *CONNECTION]
+    return [*strings(), *lists(), *sets(), *GENERIC, *SERVER, *CONNECTION]
 
 
 def delivered_commands() -> list[str]:

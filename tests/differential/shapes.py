@@ -11,7 +11,7 @@ from harness.wire import Reply, Wire
 
 Request = tuple[bytes, ...]
 
-KEYS = (b"s", b"n", b"l", b"m", b"x", b"y", b"e")
+KEYS = (b"s", b"n", b"l", b"m", b"x", b"y", b"e", b"i", b"t")
 EDGE_NUMBERS = (
     *(b"0", b"-0", b"-1", b"1", b"2", b"-2", b"00", b"01", b"-01", b"+1", b" 1", b"1 ", b"1\n", b"0x10", b"1_0"),
     *(b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"-9223372036854775809"),
@@ -158,6 +158,8 @@ class Generator:
             (b"SET", b"n", number),
             (b"RPUSH", b"l", *elements),
             (b"RPUSH", b"m", *long_list),
+            (b"SADD", b"i", *INTEGERS[: self.choose.randrange(1, 17)]),
+            (b"SADD", b"t", *self.choose.choice((elements, long_list))),
             (b"SET", b"e", text, b"EX", b"100000"),
         ]
 

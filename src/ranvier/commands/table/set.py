@@ -13,12 +13,14 @@ COMMANDS = (
         summary="Adds members to a set.",
         arguments="key@0 member...",
         propagated="verbatim",
+        handler="native:sadd",
     ),
     command(
         "SCARD", 2, "readonly fast", "1 RO",
         since="1.0.0", complexity="O(1)",
         summary="Counts the members of a set.",
         arguments="key@0",
+        handler="native:scard",
     ),
     command(
         "SDIFF", -2, "readonly", "1..-1 RO access",
@@ -26,13 +28,15 @@ COMMANDS = (
         since="1.0.0", complexity="O(N) where N is the total number of elements in all given sets.",
         summary="Returns the first set without the members of the others.",
         arguments="key@0...",
+        handler="native:sdiff",
     ),
     command(
         "SDIFFSTORE", -3, "write denyoom", "1 OW update; 2..-1 RO access",
         since="1.0.0", complexity="O(N) where N is the total number of elements in all given sets.",
         summary="Stores the difference of sets.",
         arguments="destination@0 key@1...",
-        propagated="DEL destination, then SADD destination member...",
+        propagated="verbatim",
+        handler="native:sdiffstore",
     ),
     command(
         "SINTER", -2, "readonly", "1..-1 RO access",
@@ -41,6 +45,7 @@ COMMANDS = (
         complexity="O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
         summary="Returns the members common to all sets.",
         arguments="key@0...",
+        handler="native:sinter",
     ),
     command(
         "SINTERCARD", -3, "readonly", "1# RO access",
@@ -48,6 +53,7 @@ COMMANDS = (
         complexity="O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
         summary="Counts the members common to all sets.",
         arguments="numkeys:integer key@0... [LIMIT limit:integer]",
+        handler="native:sintercard",
     ),
     command(
         "SINTERSTORE", -3, "write denyoom", "1 OW update; 2..-1 RO access",
@@ -55,13 +61,15 @@ COMMANDS = (
         complexity="O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
         summary="Stores the members common to all sets.",
         arguments="destination@0 key@1...",
-        propagated="DEL destination, then SADD destination member...",
+        propagated="verbatim",
+        handler="native:sinterstore",
     ),
     command(
         "SISMEMBER", 3, "readonly fast", "1 RO",
         since="1.0.0", complexity="O(1)",
         summary="Tells whether a member is in the set.",
         arguments="key@0 member",
+        handler="native:sismember",
     ),
     command(
         "SMEMBERS", 2, "readonly", "1 RO access",
@@ -69,12 +77,14 @@ COMMANDS = (
         since="1.0.0", complexity="O(N) where N is the set cardinality.",
         summary="Returns all members of a set.",
         arguments="key@0",
+        handler="native:smembers",
     ),
     command(
         "SMISMEMBER", -3, "readonly fast", "1 RO access",
         since="6.2.0", complexity="O(N) where N is the number of elements being checked for membership",
         summary="Tells which members are in the set.",
         arguments="key@0 member...",
+        handler="native:smismember",
     ),
     command(
         "SMOVE", 4, "write fast", "1 RW access delete; 2 RW insert",
@@ -82,6 +92,7 @@ COMMANDS = (
         summary="Moves a member to another set.",
         arguments="source@0 destination@1 member",
         propagated="verbatim",
+        handler="native:smove",
     ),
     command(
         "SPOP", -2, "write fast", "1 RW access delete",
@@ -90,7 +101,8 @@ COMMANDS = (
         complexity="Without the count argument O(1), otherwise O(N) where N is the value of the passed count.",
         summary="Removes and returns random members.",
         arguments="key@0 [count:integer^3.2.0]",
-        propagated="SREM key member..., or DEL key when the set is used up",
+        propagated="SREM key member..., or UNLINK key (DEL, as lazyfree-lazy-server-del says) when count takes all",
+        handler="native:spop",
     ),
     command(
         "SRANDMEMBER", -2, "readonly", "1 RO access",
@@ -100,6 +112,7 @@ COMMANDS = (
                    "count.",
         summary="Returns random members.",
         arguments="key@0 [count:integer^2.6.0]",
+        handler="native:srandmember",
     ),
     command(
         "SREM", -3, "write fast", "1 RW delete",
@@ -107,6 +120,7 @@ COMMANDS = (
         summary="Removes members.",
         arguments="key@0 member...",
         propagated="verbatim",
+        handler="native:srem",
     ),
     command(
         "SSCAN", -3, "readonly", "1 RO access",
@@ -114,6 +128,7 @@ COMMANDS = (
         since="2.8.0", complexity="O(1) for every call, O(N) for a whole walk over N elements.",
         summary="Walks over the members of a set.",
         arguments="key@0 cursor:integer [MATCH pattern:pattern] [COUNT count:integer]",
+        handler="native:sscan",
     ),
     command(
         "SUNION", -2, "readonly", "1..-1 RO access",
@@ -121,12 +136,14 @@ COMMANDS = (
         since="1.0.0", complexity="O(N) where N is the total number of elements in all given sets.",
         summary="Returns the members of all sets.",
         arguments="key@0...",
+        handler="native:sunion",
     ),
     command(
         "SUNIONSTORE", -3, "write denyoom", "1 OW update; 2..-1 RO access",
         since="1.0.0", complexity="O(N) where N is the total number of elements in all given sets.",
         summary="Stores the members of all sets.",
         arguments="destination@0 key@1...",
-        propagated="DEL destination, then SADD destination member...",
+        propagated="verbatim",
+        handler="native:sunionstore",
     ),
 )

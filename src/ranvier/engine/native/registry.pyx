@@ -6,6 +6,7 @@ from ranvier.engine.native.blocking cimport blocking_handler
 from ranvier.engine.native.keys cimport key_handler
 from ranvier.engine.native.lists cimport list_handler
 from ranvier.engine.native.pubsub cimport pubsub_native
+from ranvier.engine.native.sets cimport set_handler
 from ranvier.engine.native.strings cimport string_handler
 from ranvier.engine.native.transactions cimport transaction_handler
 
@@ -16,6 +17,8 @@ cdef native_t native_handler(str name) except? NULL:
         found = key_handler(name)
     if found == NULL:
         found = list_handler(name)
+    if found == NULL:
+        found = set_handler(name)
     if found == NULL:
         found = transaction_handler(name)
     if found == NULL:

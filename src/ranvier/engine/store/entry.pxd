@@ -26,9 +26,10 @@ cdef enum Encoding:
     ENCODING_LISTPACK = 3    # the address of a listpack blob (engine/types/packed)
     ENCODING_QUICKLIST = 4   # the address of a Quicklist (engine/types/packed)
     ENCODING_INTSET = 5      # the address of an intset
-    ENCODING_TABLE = 6       # the address of a hash table: the members of a set, the fields of a hash
+    ENCODING_TABLE = 6       # the address of a hash table: the fields of a hash
     ENCODING_ORDERED = 7     # the address of an order-statistic index: a sorted set
     ENCODING_STREAM = 8      # the address of a stream
+    ENCODING_MEMBERS = 9     # the address of a hash table: the members of a set
 
 cdef enum:
     INLINE_VALUE_LIMIT_BYTES = 4096      # a longer string becomes a Blob

@@ -1,8 +1,11 @@
 """The kinds of values by encoding, and the two kinds that belong to no single type: blobs and listpacks."""
 
 from ranvier.engine.memory cimport Blob, blob_grow, blob_release, ranvier_usable_size
-from ranvier.engine.store.entry cimport ENCODING_BLOB, ENCODING_LISTPACK, ENCODING_QUICKLIST
+from ranvier.engine.store.entry cimport (
+    ENCODING_BLOB, ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_MEMBERS, ENCODING_QUICKLIST,
+)
 from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_free, listpack_from_bytes, listpack_size
+from ranvier.engine.types.member_table cimport intset_kind, members_kind
 from ranvier.engine.types.packed cimport quicklist_kind
 
 cdef enum:
@@ -74,6 +77,8 @@ cdef const ValueKind *KINDS[ENCODINGS]
 KINDS[<int>ENCODING_BLOB] = &BLOB
 KINDS[<int>ENCODING_LISTPACK] = &LISTPACK
 KINDS[<int>ENCODING_QUICKLIST] = quicklist_kind()
+KINDS[<int>ENCODING_INTSET] = intset_kind()
+KINDS[<int>ENCODING_MEMBERS] = members_kind()
 
 
 cdef const ValueKind *value_kind(int encoding) noexcept nogil:
