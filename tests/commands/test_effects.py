@@ -127,6 +127,26 @@ rpush l 1 2 ; brpop l 1 > RPOP l
 rpush l 1 2 ; blmove l m left right 0 > LMOVE l m left right
 rpush l 1 2 ; brpoplpush l m 0 > RPOPLPUSH l m
 rpush l 1 2 ; blmpop 0 2 k l left count 2 > LPOP l 2
+; setbit k 9 1 > setbit k 9 1
+setbit k 9 1 ; setbit k 9 1 >
+; setbit k 9 0 > setbit k 9 0
+setbit k 9 1 ; setbit k 7 0 >
+; bitfield k set u8 0 5 incrby i5 #2 -1 > bitfield k set u8 0 5 incrby i5 #2 -1
+setbit k 9 1 ; bitfield k set u8 0 0 get u8 8 >
+setbit k 9 1 ; bitfield k get u8 8 >
+setbit k 9 1 ; bitfield k overflow fail incrby u2 0 4 >
+set a abc;set b abd ; bitop xor k a b > bitop xor k a b
+set k v ; bitop or k a b > bitop or k a b
+; bitop or k a b >
+; pfadd k a b > pfadd k a b
+pfadd k a b ; pfadd k a >
+; pfadd k > pfadd k
+pfadd k a ; pfcount k > pfcount k
+pfadd k a;pfcount k ; pfcount k >
+pfadd k a;pfadd l b ; pfmerge k l m > pfmerge k l m
+; pfmerge k > pfmerge k
+pfadd k a ; pfdebug todense k > pfdebug todense k
+pfadd k a ; pfdebug encoding k >
 ; get k >
 """.strip().splitlines()
 

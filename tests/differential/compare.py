@@ -47,6 +47,11 @@ class Pair:
             return None
         return self._shrunk(found)
 
+    def first_difference(self, group: Sequence[Request]) -> Mismatch | None:
+        """As `first_mismatch` for a group that asks for its state itself (`differential.machines`)."""
+        found = self._run(group)
+        return None if found is None else self._shrunk(found)
+
     def _run(self, group: Sequence[Request]) -> Mismatch | None:
         ours, theirs = (self._replies(server, group) for server in (self.ours, self.theirs))
         self.requests_sent += len(group)

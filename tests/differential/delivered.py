@@ -32,7 +32,7 @@ CONNECTION = names(
 # tests stand in test_directed.py and tests/lifecycle.
 DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST "
                  "BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH WAIT WAITAOF CLIENT|UNBLOCK CLIENT|PAUSE CLIENT|UNPAUSE "
-                 "CLIENT|HELP CLIENT|REPLY MONITOR")
+                 "CLIENT|HELP CLIENT|REPLY MONITOR PFDEBUG PFSELFTEST")
 
 # Compared conversation by conversation, in tests/modes/test_pubsub.py.
 PUBSUB = names(
@@ -63,9 +63,14 @@ def lists() -> list[str]:
     return [name for name in commands_of_group("list") if name not in BLOCKING]
 
 
+def bits() -> list[str]:
+    """Commands on strings that are bitmaps or HyperLogLogs."""
+    return [name for name in (*commands_of_group("bitmap"), *commands_of_group("hyperloglog")) if name not in DIRECTED]
+
+
 def random_commands() -> list[str]:
     """Every command that random requests are made of."""
-    return [*strings(), *lists(), *GENERIC, *SERVER, *CONNECTION]
+    return [*strings(), *lists(), *bits(), *GENERIC, *SERVER, *CONNECTION]
 
 
 def delivered_commands() -> list[str]:
