@@ -154,6 +154,26 @@ sadd s 1 2 ; sunionstore s s t > sunionstore s s t
 sadd s 1;sadd d 1 ; sunionstore d t > sunionstore d t
 sadd s 1 2;sadd t 2 ; sdiffstore d s t > sdiffstore d s t
 sadd s 1 2;sadd d 2 ; sdiffstore d s s > sdiffstore d s s
+; setbit k 9 1 > setbit k 9 1
+setbit k 9 1 ; setbit k 9 1 >
+; setbit k 9 0 > setbit k 9 0
+setbit k 9 1 ; setbit k 7 0 >
+; bitfield k set u8 0 5 incrby i5 #2 -1 > bitfield k set u8 0 5 incrby i5 #2 -1
+setbit k 9 1 ; bitfield k set u8 0 0 get u8 8 >
+setbit k 9 1 ; bitfield k get u8 8 >
+setbit k 9 1 ; bitfield k overflow fail incrby u2 0 4 >
+set a abc;set b abd ; bitop xor k a b > bitop xor k a b
+set k v ; bitop or k a b > bitop or k a b
+; bitop or k a b >
+; pfadd k a b > pfadd k a b
+pfadd k a b ; pfadd k a >
+; pfadd k > pfadd k
+pfadd k a ; pfcount k > pfcount k
+pfadd k a;pfcount k ; pfcount k >
+pfadd k a;pfadd l b ; pfmerge k l m > pfmerge k l m
+; pfmerge k > pfmerge k
+pfadd k a ; pfdebug todense k > pfdebug todense k
+pfadd k a ; pfdebug encoding k >
 ; get k >
 """.replace("%payload", PAYLOAD).strip().splitlines()
 

@@ -5,6 +5,15 @@ from pathlib import Path
 
 COMMANDS_TABLE = Path(__file__).parent.parent / "data" / "commands.tsv"
 
+# The groups of types that are delivered whole.
+GROUPS = (
+    "string",
+    "list",
+    "set",
+    "bitmap",
+    "hyperloglog",
+)
+
 # These would stop a random conversation; tests/modes/test_blocked.py compares them.
 BLOCKING = {"BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH"}
 
@@ -34,10 +43,12 @@ CONNECTION = names(
 
 # Delivered too, but unfit for random requests: they end, stall or reconfigure the server or the connection. Their
 # tests stand in test_directed.py and tests/lifecycle.
-DIRECTED = names("QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST "
-                 "BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH WAIT WAITAOF CLIENT|UNBLOCK CLIENT|PAUSE CLIENT|UNPAUSE "
-                 "CLIENT|HELP CLIENT|REPLY MONITOR DUMP RESTORE RESTORE-ASKING")
-                 "CLIENT|HELP CLIENT|REPLY MONITOR SPOP")
+DIRECTED = names(
+    "QUIT CLIENT|KILL CONFIG|SET CONFIG|RESETSTAT CONFIG|REWRITE INFO SHUTDOWN COMMAND|DOCS COMMAND|LIST "
+    "WAIT WAITAOF CLIENT|UNBLOCK CLIENT|PAUSE CLIENT|UNPAUSE CLIENT|HELP CLIENT|REPLY MONITOR "
+    "DUMP RESTORE RESTORE-ASKING "
+    "PFDEBUG PFSELFTEST "
+)
 
 # Compared conversation by conversation, in tests/modes/test_pubsub.py.
 PUBSUB = names(
@@ -60,23 +71,17 @@ def commands_of_group(group: str) -> list[str]:
     return [row["name"] for row in rows if row["group"] == group and row["in_valkey_9.1"] == "yes"]
 
 
-def strings() -> list[str]:
-    return commands_of_group("string")
-
-
-def lists() -> list[str]:
-    return [name for name in commands_of_group("list") if name not in BLOCKING]
-
-
-def sets() -> list[str]:
-    return [name for name in commands_of_group("set") if name not in RANDOM]
+def values() -> list[str]:
+    """The commands of the types, those aside that no random conversation can hold."""
+    unfit = {*BLOCKING, *RANDOM, *DIRECTED}
+    return [name for group in GROUPS for name in commands_of_group(group) if name not in unfit]
 
 
 def random_commands() -> list[str]:
     """Every command that random requests are made of."""
-    return [*strings(), *lists(), *sets(), *GENERIC, *SERVER, *CONNECTION]
+    return [*values(), *GENERIC, *SERVER, *CONNECTION]
 
 
 def delivered_commands() -> list[str]:
     """Every command of which Ranvier's metadata must equal Valkey's."""
-    return [*random_commands(), *DIRECTED, *PUBSUB, *TRACKING, *TRANSACTIONS]
+    return [*random_commands(), *BLOCKING, *RANDOM, *DIRECTED, *PUBSUB, *TRACKING, *TRANSACTIONS]

@@ -72,6 +72,8 @@ VALUE_POOLS = {
     "protover": (b"2", b"3", b"4", b"1", b"x", b"", b"02"),
     "clientname": (b"me", b"a b", b"", b"x\n", b"name-1"),
     "connection-name": (b"me", b"a b", b"", b"x\n", b"name-1", b"\xff"),
+    "encoding": (b"u8", b"i8", b"u1", b"i5", b"u63", b"i64", b"i16", b"u31", b"u64", b"i65", b"i0", b"u", b"x8", b"U8"),
+    "element": (*STRINGS, *INTEGERS),
     "version": (b"5", b"6", b"7", b"x"),
 }
 
@@ -146,7 +148,7 @@ class Generator:
         elif dice < 0.45 and arguments:
             arguments[self.choose.randrange(len(arguments))] = self._edge()
         words = [self._any_case(word) for word in shape.words]
-        return _without_short_times((*words, *arguments))
+        return _without_large_bitmaps(_without_short_times((*words, *arguments)))
 
     def seeds(self) -> list[Request]:
         """Requests that give a group something to work on: each type, short and long."""
@@ -225,3 +227,10 @@ def _without_short_times(request: Request) -> Request:
         if index and is_time and argument.isdigit() and 0 < int(argument) < SHORTEST_TIME and len(argument) < 8:
             changed[index] = b"%d" % (int(argument) + 1_000_000)
     return tuple(changed)
+
+
+def _without_large_bitmaps(request: Request) -> Request:
+    """The request with offsets of bits that would make hundreds of megabytes replaced by one that is refused."""
+    if request[0].upper() not in (b"SETBIT", b"BITFIELD"):
+        return request
+    return tuple(b"4294967296" if part.isdigit() and 10**8 < int(part) < 2**32 else part for part in request)

@@ -13,6 +13,7 @@ COMMANDS = (
         summary="Adds elements to a HyperLogLog.",
         arguments="key@0 [element...]",
         propagated="verbatim",
+        handler="native:pfadd",
     ),
     command(
         "PFCOUNT", -2, "readonly may_replicate", "1..-1 RW access",
@@ -20,6 +21,7 @@ COMMANDS = (
         summary="Estimates how many different elements were added.",
         arguments="key@0...",
         propagated="PFCOUNT key when the cached estimate changed",
+        handler="native:pfcount",
     ),
     command(
         "PFDEBUG", 3, "write denyoom admin", "2 RW access",
@@ -28,6 +30,7 @@ COMMANDS = (
         arguments="subcommand key@0",
         documentation="syscmd",
         propagated="verbatim",
+        handler="native:pfdebug",
     ),
     command(
         "PFMERGE", -2, "write denyoom", "1 RW access insert; 2..-1 RO access",
@@ -35,11 +38,13 @@ COMMANDS = (
         summary="Merges HyperLogLogs.",
         arguments="destkey@0 [sourcekey@1...]",
         propagated="verbatim",
+        handler="native:pfmerge",
     ),
     command(
         "PFSELFTEST", 1, "admin",
         since="2.8.9", complexity="N/A",
         summary="Internal: tests the HyperLogLog code.",
         documentation="syscmd",
+        handler="native:pfselftest",
     ),
 )

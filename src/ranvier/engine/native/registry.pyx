@@ -2,7 +2,9 @@
 
 from ranvier.engine.modes.monitor cimport monitor_handler
 from ranvier.engine.modes.surroundings cimport surroundings_handler
+from ranvier.engine.native.bitmaps cimport bitmap_handler
 from ranvier.engine.native.blocking cimport blocking_handler
+from ranvier.engine.native.hyperloglogs cimport hyperloglog_handler
 from ranvier.engine.native.keys cimport key_handler
 from ranvier.engine.native.lists cimport list_handler
 from ranvier.engine.native.pubsub cimport pubsub_native
@@ -19,6 +21,9 @@ cdef native_t native_handler(str name) except? NULL:
         found = list_handler(name)
     if found == NULL:
         found = set_handler(name)
+        found = bitmap_handler(name)
+    if found == NULL:
+        found = hyperloglog_handler(name)
     if found == NULL:
         found = transaction_handler(name)
     if found == NULL:
