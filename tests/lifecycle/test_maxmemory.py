@@ -90,7 +90,7 @@ def test_a4_11_the_least_used_go_first() -> None:
         fill(client, 400, prefix="new")
         ask(client, "GET", "old000007")
         limit(server, client)
-        fill(client, 200, prefix="more")
+        fill(client, 80, prefix="more")
         assert ask(client, "EXISTS", *(f"new{n:06}" for n in range(400))) >= 395
         assert ask(client, "EXISTS", "old000007") == 1
     with memory_server(**{"maxmemory-policy": "allkeys-lfu", "maxmemory-samples": "64"}) as server, \
@@ -100,14 +100,14 @@ def test_a4_11_the_least_used_go_first() -> None:
             client.talk(b"".join(encode_command("GET", f"often{n:06}") for n in range(400)))
         fill(client, 400, prefix="once")
         limit(server, client)
-        fill(client, 200, prefix="more")
+        fill(client, 80, prefix="more")
         assert ask(client, "EXISTS", *(f"often{n:06}" for n in range(400))) >= 395
     with memory_server(**{"maxmemory-policy": "volatile-ttl", "maxmemory-samples": "64"}) as server, \
             memory_client(server) as client:
         fill(client, 400, "EX", 1000, prefix="soon")
         fill(client, 400, "EX", 9000, prefix="late")
         limit(server, client)
-        fill(client, 200, prefix="more")
+        fill(client, 80, prefix="more")
         assert ask(client, "EXISTS", *(f"late{n:06}" for n in range(400))) >= 395
 
 

@@ -3,7 +3,7 @@
 Strategy (redis.conf, "maxmemory-policy" and "maxmemory-samples"): no order of all keys is kept. For each key that goes,
 a few keys of every database are sampled, and the best of them join a pool of sixteen, ranked by idle time, by how
 seldom they are used or by how soon they expire; the first of the pool that is still there goes. So what was seen and
-spared before competes with what is seen now: few samples come close to the true order. The samples are neighbours
+spared before competes with what is seen now: few samples come close to the true order. Samples are neighbours
 in the table from a random bucket on: one or two cache lines, and the headers of their entries.
 
 Values that are already detached count as used memory until they are freed, so they are freed before another key goes:
