@@ -6,11 +6,11 @@ import pytest
 
 from ranvier import __version__
 from ranvier.clock import VirtualClock
-from ranvier.commands import generic, server, server_info, slowlog
+from ranvier.commands import generic, memory, server, server_info, slowlog
 from ranvier.commands.surroundings import Client
 from ranvier.engine.store.handles import StandaloneKeyspace
 from ranvier.errors import CommandError
-from ranvier.observe.slowlog import Slowlog
+from ranvier.observe.slowlog import KINDS, Slowlog
 from ranvier.values import NoReply, Verbatim
 
 WALL_MS = 1_700_000_000_123
@@ -26,7 +26,7 @@ class FakeServer:
         self.clock = VirtualClock(WALL_MS)
         self.engine = self
         self.lfu = False
-        self.slowlog = Slowlog()
+        self.command_logs = {kind: Slowlog() for kind in KINDS}
         self.asked: list[Any] = []
 
     def info_text(self, sections: list[str]) -> str:
@@ -245,11 +245,11 @@ def test_shutdown_refuses(fake: FakeClient, client: Client) -> None:
 
 def test_memory_usage(fake: FakeClient, client: Client) -> None:
     fake.database.set(b"a", b"x" * 100)
-    assert 100 < cast(int, server.memory_usage(client, words("a samples 0 samples 3"))) < 300
-    assert server.memory_usage(client, [b"no"]) is None
+    assert 100 < cast(int, memory.memory_usage(client, words("a samples 0 samples 3"))) < 300
+    assert memory.memory_usage(client, [b"no"]) is None
     for line in ("a foo 1", "a samples", "a samples -1"):
-        assert fails(server.memory_usage, client, line) == "ERR syntax error"
-    assert fails(server.memory_usage, client, "a samples x") == "ERR value is not an integer or out of range"
+        assert fails(memory.memory_usage, client, line) == "ERR syntax error"
+    assert fails(memory.memory_usage, client, "a samples x") == "ERR value is not an integer or out of range"
 
 
 def test_debug(fake: FakeClient, client: Client) -> None:
@@ -285,7 +285,7 @@ def test_info_lowers_section_names(client: Client) -> None:
 
 def test_slowlog(fake: FakeClient, client: Client) -> None:
     for i in range(12):
-        fake.server.slowlog.note(i, [b"get", b"%d" % i], "1.2.3.4:5", b"me", 1_700_000_000)
+        fake.server.command_logs["slow"].note(i, [b"get", b"%d" % i], "1.2.3.4:5", b"me", 1_700_000_000)
     assert slowlog.slowlog_len(client, []) == 12
     assert cast(Any, slowlog.slowlog_get(client, [b"1"])) == [
         [11, 1_700_000_000, 11, [b"get", b"11"], b"1.2.3.4:5", b"me"],

@@ -42,6 +42,9 @@ class Recorder:
     def apply_keyspace(self) -> None:
         self._called("apply_keyspace")
 
+    def apply_latency(self) -> None:
+        self._called("apply_latency")
+
     def apply_listeners(self) -> None:
         self._called("apply_listeners")
 
@@ -50,6 +53,9 @@ class Recorder:
 
     def apply_maxclients(self) -> None:
         self._called("apply_maxclients")
+
+    def apply_memory(self) -> None:
+        self._called("apply_memory")
 
     def apply_notifications(self) -> None:
         self._called("apply_notifications")

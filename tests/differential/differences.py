@@ -110,6 +110,8 @@ MUST_DIFFER: dict[bytes, Equal] = {
     b"CLIENT|LIST": same_shape,
     b"SLOWLOG|GET": same_shape,
     b"SLOWLOG|LEN": same_shape,                 # a busy machine makes any command slow
+    b"COMMANDLOG|GET": same_shape,
+    b"COMMANDLOG|LEN": same_shape,
     b"COMMAND|COUNT": same_shape,
     b"COMMAND|INFO": same_shape,                # its content is compared in test_metadata.py
     b"CONFIG|GET": same_pairs,
@@ -130,6 +132,10 @@ def _is_help(request: Request, ours: Reply, theirs: Reply) -> bool:
     return len(request) >= 2 and request[1].upper() == b"HELP" and same_shape(ours, theirs)
 
 
+def _is_report(request: Request, ours: Reply, theirs: Reply) -> bool:
+    return len(request) == 2 and request[1].upper() == b"DOCTOR" and same_shape(ours, theirs)
+
+
 def _is_past_key_name(request: Request, ours: Reply, theirs: Reply) -> bool:
     return request[1].upper() == b"ENCODING" and (ours.value, theirs.value) == (b"embstr", b"raw")
 
@@ -137,13 +143,16 @@ def _is_past_key_name(request: Request, ours: Reply, theirs: Reply) -> bool:
 ON_PURPOSE: tuple[OnPurpose, ...] = (
     *(
         OnPurpose(container, "help texts are written in Ranvier's own words", _is_help)
-        for container in (b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG")
+        for container in (b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"COMMANDLOG", b"LATENCY",
+                          b"DEBUG")
     ),
+    OnPurpose(b"MEMORY", "the report is in Ranvier's own words", _is_report),
+    OnPurpose(b"LATENCY", "the report is in Ranvier's own words", _is_report),
     OnPurpose(b"LOLWUT", "the picture, and what may be said about it, is each server's own", lambda *_: True),
     OnPurpose(b"OBJECT", "embstr or raw: Valkey's string stays raw after RENAME from a long name", _is_past_key_name),
 )
 
-CONTAINERS = {b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"DEBUG"}
+CONTAINERS = {b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"COMMANDLOG", b"LATENCY", b"DEBUG"}
 
 
 def full_name(request: Request) -> bytes:

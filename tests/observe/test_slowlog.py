@@ -18,7 +18,7 @@ def test_newest_come_first_and_the_oldest_go() -> None:
     assert [entry.id for entry in slowlog.newest(2)] == [3, 2]
     assert slowlog.newest(0) == []
     entry = slowlog.newest(1)[0]
-    assert (entry.wall_seconds, entry.duration_usec, entry.client_address, entry.client_name) == (
+    assert (entry.wall_seconds, entry.value, entry.client_address, entry.client_name) == (
         1_700_000_000, 12, "127.0.0.1:5", b"worker",
     )
 

@@ -16,8 +16,6 @@ from ranvier.values import NoReply, Reply, Status, Verbatim
 OK: Final = Status("OK")
 SYNTAX_ERROR: Final = "ERR syntax error"
 
-DEFAULT_SAMPLES: Final = 5
-
 
 def time(client: Client, args: list[bytes]) -> Reply:
     """TIME: seconds and microseconds."""
@@ -92,35 +90,6 @@ def shutdown(client: Client, args: list[bytes]) -> Reply:
         failover=b"FAILOVER" in words,
     )
     return NoReply
-
-
-# MEMORY
-
-def memory_usage(client: Client, args: list[bytes]) -> Reply:
-    """MEMORY USAGE key [SAMPLES count]"""
-    samples = DEFAULT_SAMPLES
-    options = iter(args[1:])
-    for word in options:
-        value = next(options, None)
-        if option(word) != b"SAMPLES" or value is None:
-            raise CommandError(SYNTAX_ERROR)
-        samples = integer(value)
-        if samples < 0:
-            raise CommandError(SYNTAX_ERROR)
-    return client.database.memory_usage(args[0], samples)
-
-
-_MEMORY_HELP: Final = """MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
-USAGE <key> [SAMPLES <count>]
-    Bytes that <key> and its value take. Of large values <count> elements are
-    measured (5 unless said otherwise, 0 for all) and the rest is estimated.
-HELP
-    Print this help."""
-
-
-def memory_help(client: Client, args: list[bytes]) -> Reply:
-    """MEMORY HELP"""
-    return [Status(line) for line in _MEMORY_HELP.split("\n")]
 
 
 # DEBUG

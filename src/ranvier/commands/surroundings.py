@@ -66,14 +66,14 @@ class Clock(Protocol):
 
 
 class SlowlogEntry(Protocol):
-    """A command that took long; see `observe/slowlog`."""
+    """A command that took long or was large; see `observe/slowlog`."""
 
     @property
     def id(self) -> int: ...
     @property
     def wall_seconds(self) -> int: ...
     @property
-    def duration_usec(self) -> int: ...
+    def value(self) -> int: ...
     @property
     def args(self) -> Sequence[bytes]: ...
     @property
@@ -88,6 +88,27 @@ class Slowlog(Protocol):
     def reset(self) -> None: ...
 
 
+class Latency(Protocol):
+    """The latency monitor; see `observe/latency`."""
+
+    @property
+    def events(self) -> Mapping[str, LatencyEvent]: ...
+    def reset(self, names: Sequence[str] = ()) -> int: ...
+
+
+class LatencyEvent(Protocol):
+    """`samples`: Unix time -> milliseconds, in the order of their coming."""
+
+    @property
+    def samples(self) -> Sequence[tuple[int, int]]: ...
+    @property
+    def longest_ms(self) -> int: ...
+    @property
+    def total_ms(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+
+
 class Server(Protocol):
     """The server that owns the client."""
 
@@ -98,11 +119,29 @@ class Server(Protocol):
     @property
     def clock(self) -> Clock: ...
     @property
-    def slowlog(self) -> Slowlog: ...
+    def command_logs(self) -> Mapping[str, Slowlog]:
+        """By kind: slow, large-request, large-reply."""
+    @property
+    def latency(self) -> Latency: ...
 
     @property
     def lfu(self) -> bool:
         """Whether maxmemory-policy is one of the LFU policies."""
+
+    def client_count(self) -> int:
+        """Clients that are there now."""
+
+    def latency_threshold_ms(self) -> int:
+        """latency-monitor-threshold, 0: off."""
+
+    def latency_histogram(self, name: str) -> Sequence[tuple[int, int]]:
+        """A command's calls by how long they took: (nanoseconds, calls); see `engine/command_table`."""
+
+    def memory_statistics(self) -> Mapping[str, Any]:
+        """What MEMORY STATS shows."""
+
+    def purge_memory(self) -> None:
+        """Give the allocator's free memory back to the system."""
 
     def info_text(self, sections: Sequence[str]) -> str:
         """INFO's text; see `observe/info`."""

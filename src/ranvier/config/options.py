@@ -57,6 +57,9 @@ class ApplyTarget(Protocol):
     def apply_keyspace(self) -> None:
         """Encodings, eviction policy and its bookkeeping, lazy freeing."""
 
+    def apply_latency(self) -> None:
+        """Latency monitor and the counting of run times."""
+
     def apply_listeners(self) -> None:
         """`bind`, `port` and `admin-port`: listen at the new addresses, or raise."""
 
@@ -66,6 +69,9 @@ class ApplyTarget(Protocol):
     def apply_maxclients(self) -> None:
         """`maxclients`: raise the limit on open files, or raise."""
 
+    def apply_memory(self) -> None:
+        """`maxmemory`: from where keys are evicted and writes refused."""
+
     def apply_notifications(self) -> None:
         """`notify-keyspace-events`."""
 
@@ -73,7 +79,7 @@ class ApplyTarget(Protocol):
         """`requirepass`: the default user's password."""
 
     def apply_slowlog(self) -> None:
-        """Threshold and length of the slow log."""
+        """Thresholds and lengths of the logs of commands."""
 
     def apply_tracking(self) -> None:
         """`tracking-table-max-keys`."""
@@ -118,6 +124,10 @@ class Configuration:
     client_output_buffer_limit = Attribute[OutputLimits]("client-output-buffer-limit")
     client_query_buffer_limit_bytes = Attribute[int]("client-query-buffer-limit")
     client_read_budget_usec = Attribute[int]("client-read-budget-usec")
+    commandlog_large_reply_max_len = Attribute[int]("commandlog-large-reply-max-len")
+    commandlog_large_request_max_len = Attribute[int]("commandlog-large-request-max-len")
+    commandlog_reply_larger_than_bytes = Attribute[int]("commandlog-reply-larger-than")
+    commandlog_request_larger_than_bytes = Attribute[int]("commandlog-request-larger-than")
     daemonize = Attribute[bool]("daemonize")
     databases = Attribute[int]("databases")
     enable_debug_command = Attribute[str]("enable-debug-command")
@@ -126,6 +136,9 @@ class Configuration:
     hll_sparse_max_bytes = Attribute[int]("hll-sparse-max-bytes")
     hz = Attribute[int]("hz")
     import_mode = Attribute[bool]("import-mode")
+    latency_monitor_threshold_milliseconds = Attribute[int]("latency-monitor-threshold")
+    latency_tracking = Attribute[bool]("latency-tracking")
+    latency_tracking_info_percentiles = Attribute[tuple[str, ...]]("latency-tracking-info-percentiles")
     lazyfree_lazy_eviction = Attribute[bool]("lazyfree-lazy-eviction")
     lazyfree_lazy_expire = Attribute[bool]("lazyfree-lazy-expire")
     lazyfree_lazy_server_del = Attribute[bool]("lazyfree-lazy-server-del")
@@ -140,7 +153,9 @@ class Configuration:
     maxclients = Attribute[int]("maxclients")
     maxmemory_bytes = Attribute[int]("maxmemory")
     maxmemory_clients = Attribute[int]("maxmemory-clients")
+    maxmemory_eviction_tenacity = Attribute[int]("maxmemory-eviction-tenacity")
     maxmemory_policy = Attribute[str]("maxmemory-policy")
+    maxmemory_samples = Attribute[int]("maxmemory-samples")
     mptcp = Attribute[bool]("mptcp")
     notify_keyspace_events = Attribute[str]("notify-keyspace-events")
     pidfile = Attribute[str]("pidfile")

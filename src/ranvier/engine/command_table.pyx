@@ -6,9 +6,10 @@ lives as long as the server.
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 
 from ranvier.engine.core cimport COMMAND_SUBCOMMAND
+from ranvier.engine.latency cimport LATENCY_BUCKETS, latency_bucket_end
 
 cdef inline size_t fold(char *target, const char *name, size_t length) noexcept nogil:
     """Lower-case `name` into `target` (FNV-1a hash returned); `length` is at most NAME_BYTES."""
@@ -40,6 +41,8 @@ cdef class CommandTable:
         cdef size_t i
         if self.slots != NULL:
             for i in range(self.mask + 1):
+                if self.slots[i] != NULL:
+                    free(self.slots[i].latencies)
                 free(self.slots[i])
             free(self.slots)
 
@@ -101,3 +104,19 @@ cdef class CommandTable:
         for address in self._commands.values():
             command = <Command *><size_t>address
             command.calls = command.nanoseconds = command.rejected_calls = command.failed_calls = 0
+        self.forget_latencies()
+
+    def latencies(self, name: str) -> list[tuple[int, int]]:
+        """(nanoseconds, calls that took no longer than that, and longer than the one before), where there are any."""
+        cdef Command *command = <Command *><size_t>self._commands[name]
+        cdef int i
+        if command.latencies == NULL:
+            return []
+        return [(latency_bucket_end(i), command.latencies[i]) for i in range(LATENCY_BUCKETS) if command.latencies[i]]
+
+    def forget_latencies(self) -> None:
+        cdef Command *command
+        for address in self._commands.values():
+            command = <Command *><size_t>address
+            if command.latencies != NULL:
+                memset(command.latencies, 0, LATENCY_BUCKETS * sizeof(uint64_t))

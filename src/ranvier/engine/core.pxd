@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from ranvier.engine.memory cimport Blob, Memory
 from ranvier.engine.store.database cimport Database
+from ranvier.engine.store.eviction cimport Eviction
 from ranvier.engine.store.keyspace cimport Keyspace
 
 # ---- requests -------------------------------------------------------------------------------------------------------
@@ -119,6 +120,7 @@ cdef struct Command:
     int64_t nanoseconds
     int64_t rejected_calls
     int64_t failed_calls
+    uint64_t *latencies          # engine.latency: how many calls took how long; NULL before the first
 
 # ---- one call -------------------------------------------------------------------------------------------------------
 
@@ -327,6 +329,8 @@ cdef struct Statistics:
     int64_t output_peak_bytes
     int64_t turn_ns                  # spent in turns, without the waiting
     int64_t evicted_clients
+    int64_t evicted_keys
+    int64_t over_memory_ns           # time spent over maxmemory, the present while left out
     int64_t blocks_taken             # blocks of replies, from the allocator
     int64_t blocks_freed             # ... and back to it
 
@@ -420,7 +424,13 @@ cdef struct Core:
     Client *closed               # torn down, memory to be freed in the free step
     Block *free_blocks
     size_t free_block_count
-    int64_t slow_nanoseconds     # slowlog threshold, negative: off
+    int64_t slow_nanoseconds     # from here hooks.slow hears of a command (slow log, latency monitor), negative: off
+    int64_t latency_event_ns     # latency-monitor-threshold, 0: off
+    bint latency_tracking        # calls are counted by how long they took
+    size_t large_request_bytes   # from here hooks.large hears of a request; the largest number: off
+    size_t large_reply_bytes     # ... and of a reply
+    Eviction eviction            # engine.evict_keys
+    int64_t over_memory_since_ns     # monotonic, 0 while memory is under maxmemory
     Encodings encodings
     bint lazy_delete             # lazyfree-lazy-user-del
     bint lazy_server_delete      # lazyfree-lazy-server-del

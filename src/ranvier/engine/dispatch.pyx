@@ -17,6 +17,7 @@ from libc.string cimport memchr, memcpy
 
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
+from ranvier.engine.command_sizes cimport count_size, seems_large
 from ranvier.engine.command_table cimport NAME_BYTES, CommandTable
 from ranvier.engine.core cimport (
     AFTER_CLOSE,
@@ -26,7 +27,6 @@ from ranvier.engine.core cimport (
     AFTER_TRACKING,
     COMMAND_CONTAINER,
     COMMAND_QUICK,
-    COMMAND_SKIP_SLOWLOG,
     COMMAND_SUBCOMMAND,
     EFFECT_AWAITED,
     EFFECT_NOTIFIED,
@@ -34,15 +34,20 @@ from ranvier.engine.core cimport (
     EFFECT_PROPAGATED,
     EFFECT_TRACKED,
     EFFECT_WATCHED,
+    GATE_ACL,
     GATE_AUTHENTICATION,
     GATE_CLUSTER,
     GATE_DISK_ERROR,
+    GATE_ENDING,
+    GATE_EVICT_CLIENTS,
+    GATE_EVICT_KEYS,
     GATE_GOOD_REPLICAS,
     GATE_MONITOR,
+    GATE_NO_MULTI,
     GATE_OUT_OF_MEMORY,
-    GATE_ENDING,
     GATE_PAUSED_ALL,
     GATE_PAUSED_WRITE,
+    GATE_PROTECTED,
     GATE_QUEUE,
     GATE_READ_ONLY,
     GATE_REDIRECT,
@@ -52,6 +57,8 @@ from ranvier.engine.core cimport (
     Request,
 )
 from ranvier.engine.evict_clients cimport count_client
+from ranvier.engine.evict_keys cimport make_room
+from ranvier.engine.latency cimport latency_note
 from ranvier.engine.modes.blocked cimport awaited_key_changed, block_paused, is_retry, serve_ready_keys
 from ranvier.engine.modes.deferred cimport flush_deferred
 from ranvier.engine.modes.monitor cimport monitor_feed
@@ -110,6 +117,8 @@ cdef enum:
     # EXEC stands for what it runs: these concern it if they concern one of the queued commands.
     GATES_OF_QUEUE = GATE_CLUSTER | GATE_OUT_OF_MEMORY | GATE_DISK_ERROR | GATE_GOOD_REPLICAS | GATE_READ_ONLY \
         | GATE_PAUSED_WRITE | GATE_REDIRECT
+    # What may refuse a command before keys are evicted for it.
+    GATES_BEFORE_MEMORY = GATE_PROTECTED | GATE_NO_MULTI | GATE_ACL | GATE_CLUSTER | GATE_REDIRECT | GATE_EVICT_CLIENTS
     # These do something else than to refuse.
     GATES_THAT_ACT = GATE_QUEUE | GATE_PAUSED_WRITE | GATE_PAUSED_ALL | GATE_MONITOR
 
@@ -285,6 +294,8 @@ cdef void execute_request(Core *core, Client *client, Arg *args, Request *reques
     if closed:
         if command.native == exec_:
             closed &= ~<uint32_t>GATES_OF_QUEUE | (transaction_of(client).gates if client.transaction != NULL else 0)
+        if closed & GATE_EVICT_KEYS and not closed & GATES_BEFORE_MEMORY:
+            closed = make_room(core, closed)
         if closed & ~<uint32_t>GATES_THAT_ACT and refused(&call, closed):
             return
         # Whom nothing refuses may be made to wait, unless it only watches; inside MULTI before the request is queued.
@@ -395,6 +406,7 @@ cdef void run(Call *call):
     cdef Command *command = call.command
     cdef Client *client = call.client
     cdef Call *outer = core.call
+    cdef size_t owed = client.owed_bytes
     cdef bint quick = command.flags & COMMAND_QUICK and call.count <= QUICK_ARGUMENTS \
         and (core.slow_nanoseconds < 0 or core.slow_nanoseconds >= SLOW_NANOSECONDS)
     if not quick or command != core.timed or core.timed_calls == TIMED_TOGETHER:
@@ -426,6 +438,8 @@ cdef void run(Call *call):
         core.timed_calls += 1
     else:
         count_time(call)
+    if seems_large(call, owed):
+        count_size(call, owed)
     # Not before a transaction or a script is over: what it makes of the key is what others find.
     if core.keys_ready and outer == NULL:
         serve_ready_keys(core)
@@ -455,6 +469,8 @@ cdef void settle_time(Core *core) noexcept nogil:
     cdef int64_t now = now_ns()
     if core.timed != NULL:
         core.timed.nanoseconds += now - core.command_ns
+        if core.latency_tracking:
+            latency_note(core.timed, (now - core.command_ns) // core.timed_calls, core.timed_calls)
         core.timed = NULL
         core.timed_calls = 0
     core.command_ns = now
@@ -466,8 +482,11 @@ cdef void count_time(Call *call):
     cdef int64_t now = now_ns(), taken = now - core.command_ns
     core.command_ns = now
     call.command.nanoseconds += taken
-    if 0 <= core.slow_nanoseconds <= taken and not call.command.flags & COMMAND_SKIP_SLOWLOG:
-        (<object>core.hooks).slow(<ClientHandle>call.client.handle, arguments(call, 0), taken // 1000)
+    if core.latency_tracking:
+        latency_note(call.command, taken, 1)
+    if 0 <= core.slow_nanoseconds <= taken:
+        (<object>core.hooks).slow(
+            <ClientHandle>call.client.handle, <object>call.command.record, arguments(call, 0), taken // 1000)
 
 
 cdef list arguments(Call *call, size_t first):

@@ -4,6 +4,7 @@ from typing import Any
 from ranvier.clock import Clock
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.evict_clients import ClientMemory
+from ranvier.engine.evict_keys import KeyEviction
 from ranvier.engine.modes.blocked import BlockedClients
 from ranvier.engine.modes.pubsub import PubSubHandle
 from ranvier.engine.modes.tracking import ClientTracking
@@ -16,6 +17,8 @@ class CommandStatistics:
 
     def statistics(self) -> dict[str, tuple[int, int, int, int]]: ...
     def reset_statistics(self) -> None: ...
+    def latencies(self, name: str) -> list[tuple[int, int]]: ...
+    def forget_latencies(self) -> None: ...
 
 class Engine:
     """One server's engine: its loop, its clients, its databases."""
@@ -32,6 +35,7 @@ class Engine:
     audited: bool
     ending: bool
     client_memory: ClientMemory
+    key_eviction: KeyEviction
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,

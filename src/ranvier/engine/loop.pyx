@@ -49,6 +49,7 @@ from ranvier.engine.core cimport (
     native_t,
 )
 from ranvier.engine.evict_clients cimport ClientMemory, client_memory, count_client
+from ranvier.engine.evict_keys cimport KeyEviction, eviction_end, key_eviction
 from ranvier.engine.figures cimport engine_figures, roll_peaks
 from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
 from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
@@ -68,6 +69,7 @@ from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait,
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport Settings, load_limits, settings_of
 from ranvier.engine.store.database cimport Database, database_free, database_new
+from ranvier.engine.store.eviction cimport EVICTION_GOES_ON
 from ranvier.engine.store.garbage cimport free_garbage
 from ranvier.engine.store.handles cimport database_handle
 from ranvier.engine.timers cimport Timers
@@ -137,6 +139,7 @@ cdef class Engine:
     cdef public bint audited         # test runs: see engine/audit
     cdef public bint ending          # a shutdown has begun: before_sleep asks how far it is
     cdef readonly ClientMemory client_memory
+    cdef readonly KeyEviction key_eviction
     cdef object __weakref__
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
@@ -183,6 +186,7 @@ cdef class Engine:
             self.databases.append(database_handle(self.core.databases[i], None))
         self.settings = settings_of(&self.core)
         self.client_memory = client_memory(&self.core)
+        self.key_eviction = key_eviction(&self.core)
         self.pubsub = pubsub_handle(&self.core, seeds)
         blocking_begin(&self.core)
         self.blocked = blocked_clients(&self.core)
@@ -203,6 +207,7 @@ cdef class Engine:
             batch_free(&self.core.batch)
         blocking_end(&self.core)
         tracking_end(&self.core)
+        eviction_end(&self.core)
         if self.core.databases != NULL:
             for i in range(self.core.database_count):
                 database_free(self.core.databases[i])
@@ -323,7 +328,7 @@ cdef class Engine:
         cdef int64_t left, next_ms = next_deadline_ms(&self.core)
         if self.core.waiting != NULL or self.core.yielded != NULL or self.core.pending_writes != NULL \
                 or self.core.closed != NULL or self.expire_unfinished or self.core.keyspace.garbage != NULL \
-                or self.stopped:
+                or self.core.eviction.state == EVICTION_GOES_ON or self.stopped:
             return 0
         if next_ms < 0 or 0 <= self.timers.next_ms < next_ms:
             next_ms = self.timers.next_ms
@@ -407,8 +412,11 @@ cdef class Engine:
 
     def expire_keys(self, begin: bool) -> None:
         """Active expiry, bounded in time per turn: goes on in the next turn while many of the keys seen had expired."""
+        cdef int64_t begin_ns = now_ns() if self.core.latency_event_ns > 0 else 0
         begin = self.core.active_expire and (begin or self.expire_unfinished)
         self.expire_unfinished = begin and expire_some_keys(&self.core)
+        if begin and 0 < self.core.latency_event_ns <= now_ns() - begin_ns:
+            self.hooks.latency_event(b"expire-cycle", (now_ns() - begin_ns) // 1000000)
 
     def free_values(self) -> None:
         """Free what was unlinked from the keyspace, bounded in time per turn."""

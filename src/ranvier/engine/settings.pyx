@@ -1,6 +1,6 @@
 """What the engine is told to do: the limits of `ranvier.limits`, and the settings that options change."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport SIZE_MAX, int64_t
 
 from ranvier.engine.core cimport GATE_PAUSED_WRITE
 
@@ -54,9 +54,21 @@ cdef class Settings:
         """How long one client's pipeline may run before others have their turn; 0: as long as it takes."""
         self.core.limits.read_budget_ns = microseconds * 1000
 
-    def set_slowlog(self, slower_than_microseconds: int) -> None:
-        """Commands that take at least this long go to hooks.slow; negative: none do."""
-        self.core.slow_nanoseconds = slower_than_microseconds * 1000 if slower_than_microseconds >= 0 else -1
+    def set_slow(self, slowlog_microseconds: int, monitor_milliseconds: int) -> None:
+        """Commands that take at least the lesser of these go to hooks.slow. Slow log: negative is off; monitor: 0."""
+        cdef int64_t monitor_ns = monitor_milliseconds * 1000000
+        self.core.slow_nanoseconds = slowlog_microseconds * 1000 if slowlog_microseconds >= 0 else -1
+        self.core.latency_event_ns = monitor_ns
+        if monitor_ns > 0 and (self.core.slow_nanoseconds < 0 or monitor_ns < self.core.slow_nanoseconds):
+            self.core.slow_nanoseconds = monitor_ns
+
+    def set_large(self, request_bytes: int, reply_bytes: int) -> None:
+        """Commands whose request or reply is at least this large go to hooks.large; negative: none do."""
+        self.core.large_request_bytes = request_bytes if request_bytes >= 0 else SIZE_MAX
+        self.core.large_reply_bytes = reply_bytes if reply_bytes >= 0 else SIZE_MAX
+
+    def set_latency_tracking(self, on: bool) -> None:
+        self.core.latency_tracking = on
 
     def set_encodings(self, sizes: dict[str, int]) -> None:
         """Sizes up to which values keep their small encodings: all fields of core.pxd's Encodings, by name."""

@@ -27,6 +27,7 @@ from ranvier.engine.core cimport (
 )
 from ranvier.engine.dispatch cimport process_requests
 from ranvier.engine.evict_clients cimport count_client
+from ranvier.engine.evict_keys cimport over_memory
 from ranvier.engine.figures cimport roll_peaks
 from ranvier.engine.input cimport (
     RECEIVED_END,
@@ -292,9 +293,10 @@ cdef void write_clients(Core *core) noexcept nogil:
 cdef void write_client(Core *core, Client *client) noexcept nogil:
     cdef size_t owed = client.owed_bytes, share = core.limits.write_bytes_per_turn
     cdef ssize_t sent = output_write(client)
-    if client.owed_bytes > 0 and client.monitor != NULL:
+    # Who watches everybody gets more than a share, and so does everyone while memory is short (lifecycle A6-3).
+    if client.owed_bytes > 0 and (client.monitor != NULL or over_memory(core)):
         while sent > 0 and client.owed_bytes > 0:
-            sent = output_write(client)      # who watches everybody gets more than a share (lifecycle A6-3)
+            sent = output_write(client)
     if sent < 0:
         request_close(client, CLOSE_WRITE_ERROR)
         return

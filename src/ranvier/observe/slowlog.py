@@ -1,4 +1,4 @@
-"""The log of slow commands: the newest entries, trimmed so that no command can make the log large."""
+"""The logs of slow and of large commands: the newest entries, trimmed so that no command can make a log large."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Final
 
 from ranvier.limits import SLOWLOG_ARGUMENT_BYTES, SLOWLOG_ARGUMENTS
 
-DEFAULT_ENTRIES: Final = 128        # slowlog-max-len
+DEFAULT_ENTRIES: Final = 128        # commandlog-...-max-len
+KINDS: Final = ("slow", "large-request", "large-reply")
 
 
 @dataclass(frozen=True, slots=True)
 class SlowlogEntry:
-    """One slow command. `args` are trimmed, the name included."""
+    """One command. `value`: microseconds, or bytes of request or reply. `args` are trimmed, the name included."""
 
     id: int
     wall_seconds: int
-    duration_usec: int
+    value: int
     args: tuple[bytes, ...]
     client_address: str
     client_name: bytes
@@ -38,8 +39,13 @@ def trim_arguments(args: Sequence[bytes]) -> tuple[bytes, ...]:
     )
 
 
+def request_bytes(args: Sequence[bytes]) -> int:
+    """What a request takes in the protocol, if it came as an array of bulk strings."""
+    return len(b"*%d\r\n" % len(args)) + sum(len(b"$%d\r\n" % len(arg)) + len(arg) + 2 for arg in args)
+
+
 class Slowlog:
-    """The newest `limit` entries; older ones go. Whether a command is slow decides the engine."""
+    """The newest `limit` entries; older ones go. Whether a command is noted decides its caller."""
 
     def __init__(self, limit: int = DEFAULT_ENTRIES) -> None:
         self._entries: deque[SlowlogEntry] = deque(maxlen=limit)
@@ -50,18 +56,18 @@ class Slowlog:
 
     @property
     def limit(self) -> int:
-        """The option slowlog-max-len."""
+        """The option slowlog-max-len, or commandlog-...-max-len."""
         return self._entries.maxlen or 0
 
     @limit.setter
     def limit(self, limit: int) -> None:
         self._entries = deque(islice(self._entries, limit), maxlen=limit)
 
-    def note(self, duration_usec: int, args: Sequence[bytes], client_address: str, client_name: bytes,
+    def note(self, value: int, args: Sequence[bytes], client_address: str, client_name: bytes,
              wall_seconds: int) -> None:
         """Keep a command. `args` begin with its name and hold no secrets any more (see `observe/redaction`)."""
         self._entries.appendleft(SlowlogEntry(
-            self._next_id, wall_seconds, duration_usec, trim_arguments(args), client_address, client_name,
+            self._next_id, wall_seconds, value, trim_arguments(args), client_address, client_name,
         ))
         self._next_id += 1
 

@@ -24,6 +24,8 @@ def before_sleep(engine: Engine) -> None:
     engine.free_closed()
     # What the turn has left clients with counts now that replies and closed clients are gone: the largest are evicted.
     engine.client_memory.evict()
+    # Memory is what it will be: keys are evicted for a limit that was lowered, or for what no request pays for.
+    engine.key_eviction.step()
     # A shutdown goes on when the write step has delivered what was owed and the free step has let go of who left.
     if engine.ending:
         engine.hooks.shutdown_step()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ranvier.observe import process
 from ranvier.observe.info import DatabaseFigures, Figure
+from ranvier.observe.latency import percentiles
 from ranvier.observe.rates import Rates
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Figures:
         bytes_of_clients = engine.client_memory.bytes_of_clients
         bytes_of_replicas = engine.client_memory.bytes_of_replicas
         return {
+            **engine.key_eviction.figures(),
             **engine.blocked.figures(),
             **self._server.pause.figures(),
             **self._server.engine.tracking.figures(),
@@ -76,7 +78,9 @@ class Figures:
             "used_memory": counters["used_memory_bytes"],
             "used_memory_peak": counters["used_memory_peak_bytes"],
             "used_memory_startup": self._started_memory_bytes,
-            "used_memory_overhead": self._started_memory_bytes + bytes_of_clients + bytes_of_replicas,
+            "used_memory_overhead": (
+                self._started_memory_bytes + bytes_of_clients + bytes_of_replicas + self._bytes_of_tables()
+            ),
             "mem_clients_normal": bytes_of_clients,
             "mem_clients_slaves": bytes_of_replicas,
             "lazyfree_pending_objects": counters["lazyfree_pending"],
@@ -121,7 +125,68 @@ class Figures:
         return self._server.hooks.errors
 
     def latency_statistics(self) -> Mapping[str, Mapping[float, float]]:
-        return {}
+        configuration, commands = self._server.configuration, self._server.engine.commands
+        if not configuration.latency_tracking:
+            return {}
+        wanted = [float(word) for word in configuration.latency_tracking_info_percentiles]
+        counts = {name: commands.latencies(name) for name in commands.statistics()}
+        return {name: percentiles(found, wanted) for name, found in counts.items() if found}
+
+    def _bytes_of_tables(self) -> int:
+        return sum(sum(database.table_bytes) for database in self._server.engine.databases)
+
+    def memory(self) -> Mapping[str, Figure | Mapping[str, int]]:
+        """MEMORY STATS, in its order."""
+        figures = self._engine_figures()
+        databases = [database for database in self._server.engine.databases if len(database)]
+        used, peak = int(figures["used_memory"]), max(int(figures["used_memory_peak"]), int(figures["used_memory"]))
+        resident = int(process.current_figures()["used_memory_rss"])
+        overhead, start = int(figures["used_memory_overhead"]), self._started_memory_bytes
+        keys = sum(len(database) for database in databases)
+        data = max(0, used - overhead)
+        return {
+            "peak.allocated": peak,
+            "total.allocated": used,
+            "startup.allocated": start,
+            "replication.backlog": 0,
+            "replicas.repl.buffer": 0,
+            "clients.slaves": figures["mem_clients_slaves"],
+            "clients.normal": figures["mem_clients_normal"],
+            "cluster.links": 0,
+            "cluster.slot_import": 0,
+            "cluster.slot_export": 0,
+            "aof.buffer": 0,
+            "lua.caches": 0,
+            "functions.caches": 0,
+            **{
+                f"db.{database.index}": {
+                    "overhead.hashtable.main": database.table_bytes[0],
+                    "overhead.hashtable.expires": database.table_bytes[1],
+                }
+                for database in databases
+            },
+            "overhead.db.hashtable.lut": self._bytes_of_tables(),
+            "overhead.db.hashtable.rehashing": 0,
+            "overhead.total": overhead,
+            "db.dict.rehashing.count": 0,
+            "keys.count": keys,
+            "keys.bytes-per-key": max(0, used - start) // keys if keys else 0,
+            "dataset.bytes": data,
+            "dataset.percentage": 100.0 * data / (used - start) if used > start else 0.0,
+            "peak.percentage": 100.0 * used / peak,
+            "allocator.allocated": used,
+            "allocator.active": resident,
+            "allocator.resident": resident,
+            "allocator.muzzy": 0,
+            "allocator-fragmentation.ratio": 1.0,
+            "allocator-fragmentation.bytes": 0,
+            "allocator-rss.ratio": 1.0,
+            "allocator-rss.bytes": 0,
+            "rss-overhead.ratio": 1.0,
+            "rss-overhead.bytes": 0,
+            "fragmentation": resident / used,
+            "fragmentation.bytes": resident - used,
+        }
 
     def databases(self) -> Iterable[DatabaseFigures]:
         return self._server.engine.databases

@@ -18,6 +18,7 @@ from ranvier.limits import ERROR_CODES
 from ranvier.observe.closed import ClosedClient, trim_name
 from ranvier.observe.log import NOTICE, VERBOSE, WARNING
 from ranvier.observe.redaction import redact
+from ranvier.observe.slowlog import request_bytes
 from ranvier.server.accept import read_proxy_header, refuse_proxy
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ATTACK_LOG_MILLISECONDS = 60_000  # one line a minute, or the log is the next victim
 EVENT_EXPIRED = 1 << 6  # engine/core.pxd, EventClass
+EVENT_EVICTED = 1 << 7
 # Closes that the log tells of when they are decided, in words of their own.
 TOLD_BEFORE = frozenset({"output-buffer-limit", "unauthenticated-limit", "evicted"})
 # One line for each close, at level verbose. The beginnings are those of the reference servers, where they have one.
@@ -53,7 +55,12 @@ class EngineHooks:
 
     def refuse(self, client: ClientHandle, command: Command, closed: int) -> bytes | None:
         """The error line of the first gate in `closed` that refuses `command`; None also when the client is evicted."""
+        room = False
         for rule in GATES:
+            if rule.gate & closed and rule.gate is Gate.EVICT_KEYS:
+                room = self._server.engine.key_eviction.make_room()
+            if rule.gate & closed and rule.gate is Gate.OUT_OF_MEMORY and not room:
+                return rule.reply.encode()
             if rule.gate & closed and rule.gate is Gate.EVICT_CLIENTS:
                 self._server.engine.client_memory.evict()
                 if client.closed:
@@ -143,11 +150,35 @@ class EngineHooks:
         """The command line as it may be shown."""
         return redact(arguments)
 
-    def slow(self, client: ClientHandle, arguments: list[bytes], microseconds: int) -> None:
-        """A command took longer than the slow log's threshold."""
-        self._server.slowlog.note(
-            microseconds, redact(arguments), client.address, client.name, self._server.engine.wall_ms // 1000
+    def slow(self, client: ClientHandle, command: Command, arguments: list[bytes], microseconds: int) -> None:
+        """A command took longer than the slow log's threshold, or the latency monitor's."""
+        server = self._server
+        threshold = server.configuration.slowlog_log_slower_than_microseconds
+        if 0 <= threshold <= microseconds and "skip_commandlog" not in command.flag_set:
+            self._log_command("slow", client, arguments, microseconds)
+        event = "fast-command" if "fast" in command.flag_set else "command"
+        server.latency.note(event, microseconds // 1000, server.engine.wall_ms // 1000)
+
+    def large(self, client: ClientHandle, arguments: list[bytes], reply_bytes: int) -> None:
+        """A request, or what it was replied, may be larger than the thresholds of such logs."""
+        configuration = self._server.configuration
+        sizes = {"large-request": request_bytes(arguments), "large-reply": reply_bytes}
+        thresholds = {
+            "large-request": configuration.commandlog_request_larger_than_bytes,
+            "large-reply": configuration.commandlog_reply_larger_than_bytes,
+        }
+        for kind, size in sizes.items():
+            if 0 <= thresholds[kind] <= size:
+                self._log_command(kind, client, arguments, size)
+
+    def _log_command(self, kind: str, client: ClientHandle, arguments: list[bytes], value: int) -> None:
+        self._server.command_logs[kind].note(
+            value, redact(arguments), client.address, client.name, self._server.engine.wall_ms // 1000
         )
+
+    def latency_event(self, event: bytes, milliseconds: int) -> None:
+        """Something of the engine's own took longer than the latency monitor's threshold."""
+        self._server.latency.note(event.decode(), milliseconds, self._server.engine.wall_ms // 1000)
 
     def client_closed(self, client: ClientHandle) -> None:
         """A client is torn down and leaves the loop: its descriptor is free."""
@@ -187,6 +218,12 @@ class EngineHooks:
         """The effect call of an expiry, which is propagated as a deletion."""
         self.key_changed(database, key, EVENT_EXPIRED, b"expired")
         lazily = self._server.configuration.lazyfree_lazy_expire
+        self.propagate(database, [[b"UNLINK" if lazily else b"DEL", key]])
+
+    def key_evicted(self, database: int, key: bytes) -> None:
+        """The effect call of an eviction, which is propagated as a deletion."""
+        self.key_changed(database, key, EVENT_EVICTED, b"evicted")
+        lazily = self._server.configuration.lazyfree_lazy_eviction
         self.propagate(database, [[b"UNLINK" if lazily else b"DEL", key]])
 
     def propagate(self, database: int, requests: list[list[bytes]]) -> None:

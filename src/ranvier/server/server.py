@@ -10,7 +10,7 @@ import ipaddress
 import os
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ranvier import limits
 from ranvier.clock import Clock, SystemClock
@@ -24,9 +24,10 @@ from ranvier.errors import ConfigurationError, ListenError
 from ranvier.modes.pause import Pause
 from ranvier.observe.closed import ClosedClients
 from ranvier.observe.info import render
+from ranvier.observe.latency import LatencyMonitor
 from ranvier.observe.log import WARNING, ServerLog
 from ranvier.observe.redaction import SECRET_COMMANDS
-from ranvier.observe.slowlog import Slowlog
+from ranvier.observe.slowlog import KINDS, Slowlog
 from ranvier.server.accept import (
     NOTHING_TO_LISTEN_ON,
     Listener,
@@ -60,7 +61,8 @@ class Server:
         self.clock = clock or SystemClock()
         self.engine = Engine(self.hooks, self.clock, configuration.databases, seeds)
         self.commands: dict[bytes, BoundCommand] = bind_table()
-        self.slowlog = Slowlog(configuration.slowlog_max_len)
+        self.command_logs = {kind: Slowlog() for kind in KINDS}
+        self.latency = LatencyMonitor()
         self.closed = ClosedClients(CLOSE_REASON_NAMES, configuration.client_closed_max_len)
         self.run_id = os.urandom(20).hex()
         self.replication_id = os.urandom(20).hex()
@@ -80,9 +82,8 @@ class Server:
         self.engine.audited = os.environ.get(AUDIT_VARIABLE) == "1"
         self._add_commands()
         self._cron = Cron(self)
-        for apply in (self.apply_client_limits, self.apply_client_memory, self.apply_import_mode,
-                      self.apply_keyspace, self.apply_notifications, self.apply_slowlog,
-                      self.apply_tracking):
+        for apply in (self.apply_client_limits, self.apply_import_mode, self.apply_keyspace, self.apply_latency,
+                      self.apply_memory, self.apply_notifications, self.apply_slowlog, self.apply_tracking):
             apply()
         self.engine.settings.set_active_expire(True)
 
@@ -199,6 +200,26 @@ class Server:
         """INFO's text; see `observe/info`."""
         return render(self.figures, sections)
 
+    def client_count(self) -> int:
+        """Clients that are there now."""
+        return self.engine.client_count
+
+    def latency_threshold_ms(self) -> int:
+        """latency-monitor-threshold, 0: off."""
+        return self.latency.threshold_ms
+
+    def latency_histogram(self, name: str) -> Sequence[tuple[int, int]]:
+        """A command's calls by how long they took at most: (nanoseconds, calls)."""
+        return self.engine.commands.latencies(name)
+
+    def memory_statistics(self) -> Mapping[str, object]:
+        """What MEMORY STATS shows."""
+        return self.figures.memory()
+
+    def purge_memory(self) -> None:
+        """MEMORY PURGE: takes as long as it takes, which whoever asks knows."""
+        self.engine.trim_memory()
+
     def sleep(self, seconds: float) -> None:
         """DEBUG SLEEP: everything stands still."""
         time.sleep(seconds)
@@ -284,6 +305,30 @@ class Server:
             configuration.lazyfree_lazy_server_del,
         )
 
+        self.engine.key_eviction.set_policy(
+            configuration.maxmemory_policy, configuration.maxmemory_samples, configuration.maxmemory_eviction_tenacity,
+        )
+
+    def apply_latency(self) -> None:
+        tracking = self.configuration.latency_tracking
+        self.latency.threshold_ms = self.configuration.latency_monitor_threshold_milliseconds
+        self.engine.settings.set_latency_tracking(tracking)
+        if not tracking:
+            self.engine.commands.forget_latencies()
+        self.apply_slowlog()
+
+    def apply_memory(self) -> None:
+        """maxmemory, and maxmemory-clients, which may be a part of it."""
+        limit = self.configuration.maxmemory_bytes
+        if self.engine.key_eviction.set_limit(limit):
+            self.log.log(
+                WARNING,
+                f"WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory "
+                f"usage ({self.engine.used_memory_bytes}). This will result in key eviction and/or the inability to "
+                "accept new write commands depending on the maxmemory-policy.",
+            )
+        self.apply_client_memory()
+
     def apply_listeners(self) -> None:
         """Listen at the new addresses; where that fails, at the old ones again.
 
@@ -337,9 +382,20 @@ class Server:
         """Connections that are authenticated stay so, as on the reference servers."""
 
     def apply_slowlog(self) -> None:
-        self.engine.settings.set_slowlog(self.configuration.slowlog_log_slower_than_microseconds)
-        if self.slowlog.limit != self.configuration.slowlog_max_len:
-            self.slowlog.limit = self.configuration.slowlog_max_len
+        configuration = self.configuration
+        self.engine.settings.set_slow(
+            configuration.slowlog_log_slower_than_microseconds, configuration.latency_monitor_threshold_milliseconds
+        )
+        self.engine.settings.set_large(
+            configuration.commandlog_request_larger_than_bytes, configuration.commandlog_reply_larger_than_bytes
+        )
+        lengths = (
+            configuration.slowlog_max_len, configuration.commandlog_large_request_max_len,
+            configuration.commandlog_large_reply_max_len,
+        )
+        for kind, length in zip(KINDS, lengths, strict=True):
+            if self.command_logs[kind].limit != length:
+                self.command_logs[kind].limit = length
 
     def apply_tracking(self) -> None:
         self.engine.tracking.set_maximum_keys(self.configuration.tracking_table_max_keys)

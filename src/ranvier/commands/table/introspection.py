@@ -106,11 +106,13 @@ COMMANDS = (
         since="8.1.0", complexity="O(N) where N is the number of entries returned",
         summary="Returns entries of a log.",
         arguments="count:integer type(SLOW | LARGE-REQUEST | LARGE-REPLY)",
+        handler="slowlog:commandlog_get",
     ),
     command(
         "COMMANDLOG HELP", 2, "loading stale",
         since="8.1.0", complexity="O(1)",
         summary="Explains the subcommands.",
+        handler="slowlog:commandlog_help",
     ),
     command(
         "COMMANDLOG LEN", 3, "admin loading stale",
@@ -118,6 +120,7 @@ COMMANDS = (
         since="8.1.0", complexity="O(1)",
         summary="Counts a log's entries.",
         arguments="type(SLOW | LARGE-REQUEST | LARGE-REPLY)",
+        handler="slowlog:commandlog_len",
     ),
     command(
         "COMMANDLOG RESET", 3, "admin loading stale",
@@ -125,6 +128,7 @@ COMMANDS = (
         since="8.1.0", complexity="O(N) where N is the number of entries in the commandlog",
         summary="Empties a log.",
         arguments="type(SLOW | LARGE-REQUEST | LARGE-REPLY)",
+        handler="slowlog:commandlog_reset",
     ),
     command(
         "COMMAND COUNT", 2, "loading stale",
@@ -245,6 +249,7 @@ COMMANDS = (
         tips="nondeterministic_output request_policy:all_nodes response_policy:special",
         since="2.8.13", complexity="O(1)",
         summary="Reports on latency in prose.",
+        handler="latency:latency_doctor",
     ),
     command(
         "LATENCY GRAPH", 3, "admin noscript loading stale",
@@ -252,11 +257,13 @@ COMMANDS = (
         since="2.8.13", complexity="O(1)",
         summary="Draws an event's latency.",
         arguments="event",
+        handler="latency:latency_graph",
     ),
     command(
         "LATENCY HELP", 2, "loading stale",
         since="2.8.13", complexity="O(1)",
         summary="Explains the subcommands.",
+        handler="latency:latency_help",
     ),
     command(
         "LATENCY HISTOGRAM", -2, "admin noscript loading stale",
@@ -264,6 +271,7 @@ COMMANDS = (
         since="7.0.0", complexity="O(N) where N is the number of commands with latency information being retrieved.",
         summary="Returns distributions of commands' run times.",
         arguments="[command...]",
+        handler="latency:latency_histogram",
     ),
     command(
         "LATENCY HISTORY", 3, "admin noscript loading stale",
@@ -271,12 +279,14 @@ COMMANDS = (
         since="2.8.13", complexity="O(1)",
         summary="Returns an event's samples.",
         arguments="event",
+        handler="latency:latency_history",
     ),
     command(
         "LATENCY LATEST", 2, "admin noscript loading stale",
         tips="nondeterministic_output request_policy:all_nodes response_policy:special",
         since="2.8.13", complexity="O(1)",
         summary="Returns the newest samples of all events.",
+        handler="latency:latency_latest",
     ),
     command(
         "LATENCY RESET", -2, "admin noscript loading stale",
@@ -284,6 +294,7 @@ COMMANDS = (
         since="2.8.13", complexity="O(1)",
         summary="Forgets samples.",
         arguments="[event...]",
+        handler="latency:latency_reset",
     ),
     command(
         "MEMORY", -2,
@@ -295,37 +306,41 @@ COMMANDS = (
         tips="nondeterministic_output request_policy:all_shards response_policy:special",
         since="4.0.0", complexity="O(1)",
         summary="Reports on memory in prose.",
+        handler="memory:memory_doctor",
     ),
     command(
         "MEMORY HELP", 2, "loading stale",
         since="4.0.0", complexity="O(1)",
         summary="Explains the subcommands.",
-        handler="server:memory_help",
+        handler="memory:memory_help",
     ),
     command(
         "MEMORY MALLOC-STATS", 2, "loading",
         tips="nondeterministic_output request_policy:all_shards response_policy:special",
         since="4.0.0", complexity="Depends on how much memory is allocated, could be slow",
         summary="Returns the allocator's figures.",
+        handler="memory:memory_malloc_stats",
     ),
     command(
         "MEMORY PURGE", 2, "loading",
         tips="request_policy:all_shards response_policy:all_succeeded",
         since="4.0.0", complexity="Depends on how much memory is allocated, could be slow",
         summary="Asks the allocator to give memory back.",
+        handler="memory:memory_purge",
     ),
     command(
         "MEMORY STATS", 2,
         tips="nondeterministic_output request_policy:all_shards response_policy:special",
         since="4.0.0", complexity="O(1)",
         summary="Returns memory figures.",
+        handler="memory:memory_stats",
     ),
     command(
         "MEMORY USAGE", -3, "readonly", "2 RO",
         since="4.0.0", complexity="O(N) where N is the number of samples.",
         summary="Estimates the memory of a key.",
         arguments="key@0 [SAMPLES count:integer]",
-        handler="server:memory_usage",
+        handler="memory:memory_usage",
     ),
     command(
         "MODULE", -2,

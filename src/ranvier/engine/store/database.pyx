@@ -364,6 +364,7 @@ cdef Entry *database_take(Database *database, uint64_t hash, const char *key, si
 cdef Entry *database_put(Database *database, uint64_t hash, const char *key, size_t length, Entry *taken) noexcept:
     cdef Entry *entry = taken
     cdef size_t value_size = entry_value_size(taken)
+    entry_set_access(taken, initial_access(database.keyspace))   # a new key, which nobody has used yet
     if entry_key_length(taken) != length:
         entry = entry_new(database.keyspace.memory, key, length, entry_expiry(taken), value_size)
         entry.kind = taken.kind

@@ -21,7 +21,7 @@ from ranvier.engine.store.entry cimport (
 )
 from ranvier.engine.store.garbage cimport free_garbage
 from ranvier.engine.store.keyspace cimport Keyspace
-from ranvier.engine.store.table cimport table_find, table_scan
+from ranvier.engine.store.table cimport Bucket, Table, table_find, table_scan
 from ranvier.engine.store.value cimport value_kind
 
 from ranvier.errors import CommandError
@@ -75,6 +75,10 @@ cdef str string_encoding(const Entry *entry):
     return "raw"
 
 
+cdef size_t table_memory(const Table *table):
+    return (table.buckets + table.chained_buckets) * sizeof(Bucket) + table.segments_capacity * sizeof(Bucket *)
+
+
 cdef DatabaseHandle database_handle(Database *database, object owner):
     """A handle on a database whose memory `owner` keeps."""
     cdef DatabaseHandle handle = DatabaseHandle.__new__(DatabaseHandle)
@@ -120,6 +124,11 @@ cdef class DatabaseHandle:
     @property
     def chained_buckets(self) -> int:
         return self.database.keys.chained_buckets
+
+    @property
+    def table_bytes(self) -> tuple:
+        """Bytes of the key table and of the expiry index, without what their entries take."""
+        return table_memory(&self.database.keys), table_memory(&self.database.expires)
 
     @property
     def moved_total(self) -> int:
