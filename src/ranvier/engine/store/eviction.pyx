@@ -63,8 +63,6 @@ cdef void consider(void *context, void *item) noexcept nogil:
     cdef Candidate *candidate
     cdef uint64_t rank
     cdef int place = 0
-    if sampling.missing == 0:
-        return
     sampling.missing -= 1
     rank = rank_of(eviction, entry)
     if eviction.pool_count == CANDIDATES:
@@ -85,7 +83,10 @@ cdef void consider(void *context, void *item) noexcept nogil:
 
 
 cdef bint sample(Eviction *eviction) noexcept nogil:
-    """Look at some keys of every database; whether there are any."""
+    """Look at some keys of every database; whether there are any.
+
+    Whole buckets, even if that is a few keys more: a key in the last place of a full bucket would never be seen.
+    """
     cdef Sampling sampling
     cdef Table *table
     cdef size_t index
