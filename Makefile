@@ -39,8 +39,9 @@ fuzz: $(VENV)/.test-ready ## fuzz parser and table, then the whole engine under 
 model: $(VENV)/.test-ready ## random conversations in all modes beside Valkey [MODEL_EXAMPLES=2000 MODEL_SEED=1]
 	@$(BIN)/python -m pytest tests/model --model-examples $(MODEL_EXAMPLES) --model-steps 60 --seed $(MODEL_SEED)
 
-nightly: $(VENV)/.test-ready ## the long forms of tests: eviction beside Valkey's
-	@RANVIER_EVICTION_REQUESTS=1000000 $(BIN)/python -m pytest -o timeout=3600 tests/differential/test_eviction_quality.py
+nightly: $(VENV)/.test-ready ## the long forms of tests: every type's machine and the choice of evicted keys, beside Valkey
+	@RANVIER_MACHINE_COMMANDS=100000 RANVIER_EVICTION_REQUESTS=1000000 $(BIN)/python -m pytest -o timeout=7200 \
+		tests/differential/machines tests/differential/test_eviction_quality.py
 
 faults: $(VENV)/.test-ready ## every system call of a conversation fails, with every error that it can
 	@RANVIER_EVERY_FAULT=1 $(BIN)/python -m pytest -o timeout=900 tests/lifecycle/test_failing_calls.py

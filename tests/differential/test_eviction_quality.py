@@ -1,7 +1,8 @@
 """How well keys are chosen: the hit rate of a cache of limited memory, on the same zipfian requests as Valkey's.
 
-Both servers serve the requests batch by batch in turn, so that the same seconds pass for their clocks of access; both may
-hold as many bytes as the same number of keys take there. RANVIER_EVICTION_REQUESTS makes the trace longer (`make nightly`).
+Both servers serve the requests batch by batch in turn, so that the same seconds pass for their clocks of access; both
+may hold as many bytes as the same number of keys take there. RANVIER_EVICTION_REQUESTS makes the trace longer (`make
+nightly`).
 """
 
 import itertools

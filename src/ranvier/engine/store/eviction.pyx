@@ -8,7 +8,7 @@ Samples are neighbours in the table from a random bucket on: one or two cache li
 
 Values that are already detached count as used memory until they are freed, so they are freed before another key goes:
 the eviction of one large value does not take others with it. Freeing is lazy whatever the options say; they choose
-what is propagated. A slice ends when its time is up, looked at every CLOCK_STEPS keys and behind every piece of garbage.
+what is propagated. A slice ends when its time is up: that is looked at every CLOCK_STEPS keys and behind all garbage.
 
 Invariant: a candidate owns its copy of the key and nothing else; the pool never refers to an entry.
 """
