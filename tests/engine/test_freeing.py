@@ -57,14 +57,3 @@ def test_a_value_is_freed_at_once_where_the_options_say_so() -> None:
         push(client, 100_000)
         client.talk(b"UNLINK huge\r\n")
         assert server.engine.frees_values
-
-
-def test_what_is_freed_in_slices_does_not_stay_with_the_allocator() -> None:
-    with memory_server() as server, memory_client(server) as client:
-        server.engine.trim_memory()
-        for start in range(0, 200_000, 1000):
-            client.talk(b"".join(encode_command("SET", f"key{n}", "v" * 200) for n in range(start, start + 1000)))
-        client.talk(b"FLUSHALL\r\n")
-        while server.engine.frees_values:
-            server.engine.free_values()
-            assert server.engine.untrimmed_bytes < limits.TRIM_STEP_BYTES

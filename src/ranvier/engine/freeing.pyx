@@ -1,8 +1,4 @@
-"""Giving memory back, in pieces, so that no turn pays for it (docs/decisions/0004).
-
-A flushed database or a huge value is freed faster than the cron looks at the allocator: the allocator is trimmed here,
-behind every TRIM_STEP_BYTES, while little of what it keeps has not been given back yet.
-"""
+"""Giving memory back, in pieces, so that no turn pays for it (docs/decisions/0004)."""
 
 from libc.stdint cimport int64_t
 
@@ -14,16 +10,12 @@ from ranvier import limits
 
 cdef size_t ITEMS = limits.FREED_ITEMS_PER_SLICE
 cdef int64_t TURN_NS = limits.FREE_MICROSECONDS_PER_TURN * 1000
-cdef size_t TRIM_STEP = limits.TRIM_STEP_BYTES
 
 
 cdef void free_some_values(Core *core) noexcept:
     cdef int64_t end_ns = now_ns() + TURN_NS
     while core.keyspace.garbage != NULL and now_ns() < end_ns:
         free_garbage(&core.keyspace, ITEMS)
-    if untrimmed_bytes(core) >= TRIM_STEP:
-        with nogil:
-            trim(core)
 
 
 cdef void trim(Core *core) noexcept nogil:
