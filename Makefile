@@ -18,7 +18,7 @@ PYTEST ?=
 
 ENGINE_SOURCES := setup.py $(shell find src/ranvier/engine -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: help serve test bench fuzz model faults lint wheel clean
+.PHONY: help serve test bench fuzz model nightly faults lint wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
@@ -38,6 +38,10 @@ fuzz: $(VENV)/.test-ready ## fuzz parser and table, then the whole engine under 
 
 model: $(VENV)/.test-ready ## random conversations in all modes beside Valkey [MODEL_EXAMPLES=2000 MODEL_SEED=1]
 	@$(BIN)/python -m pytest tests/model --model-examples $(MODEL_EXAMPLES) --model-steps 60 --seed $(MODEL_SEED)
+
+nightly: $(VENV)/.test-ready ## the long forms of tests: every type's machine and the choice of evicted keys, beside Valkey
+	@RANVIER_MACHINE_COMMANDS=100000 RANVIER_EVICTION_REQUESTS=1000000 $(BIN)/python -m pytest -o timeout=7200 \
+		tests/differential/machines tests/differential/test_eviction_quality.py
 
 faults: $(VENV)/.test-ready ## every system call of a conversation fails, with every error that it can
 	@RANVIER_EVERY_FAULT=1 $(BIN)/python -m pytest -o timeout=900 tests/lifecycle/test_failing_calls.py

@@ -66,7 +66,15 @@ MODE_GOALS = {"fanout-P1": 1.0, "fanout-P16": 0.7, "multi-exec": 0.8, "ping-pong
 BASELINE_GOAL = 1.03
 MEMORY_GOAL, IDLE_GOAL, START_GOAL_MS = 1.2, 1.0, 150
 GROWTH_KEYS, EXPIRING_KEYS = 5_000_000, 1_000_000
-GROWTH_GOAL_US, EXPIRY_GOAL_US = 5_000, 25_000
+GROWTH_GOAL_US, EXPIRY_GOAL_US, FREEING_GOAL_US = 5_000, 25_000, 10_000
+HUGE_ELEMENTS, HUGE_BATCH = 5_000_000, 1000
+# Type -> the command that adds elements, and what it takes for one.
+HUGE_VALUES: dict[str, tuple[str, Callable[[str], list[str]]]] = {
+    "list": ("RPUSH", lambda element: [element]),
+    "set": ("SADD", lambda element: [element]),
+    "hash": ("HSET", lambda element: [element, "value"]),
+    "sorted set": ("ZADD", lambda element: [element[-8:], element]),
+}
 IDLE_CONNECTIONS = 9_000
 
 
@@ -311,6 +319,32 @@ def bench_turns(arguments: argparse.Namespace) -> None:
         before = turns(wire)
         wait_for(lambda: wire.call("DBSIZE").number == 0, 120)
         print_turns(f"{EXPIRING_KEYS:,} keys expiring at one instant", before, turns(wire), EXPIRY_GOAL_US)
+    for kind in HUGE_VALUES:
+        for way in ("UNLINK", "FLUSHALL", "eviction"):
+            bench_freeing(kind, way)
+
+
+def bench_freeing(kind: str, way: str) -> None:
+    """Turns while a value of 5,000,000 elements is freed in one of three ways."""
+    command, pair = HUGE_VALUES[kind]
+    with running("ranvier", "--maxmemory-policy", "allkeys-lru") as server, server.connect(120, protocol=3) as wire:
+        if wire.call("COMMAND", "INFO", command).items[0].value is None:
+            return
+        for start in range(0, HUGE_ELEMENTS, HUGE_BATCH):
+            members = (f"element:{number:016}" for number in range(start, start + HUGE_BATCH))
+            words = [word for member in members for word in pair(member)]
+            if wire.call(command, "huge", *words).is_error:
+                return           # the table names it, but nothing runs it yet
+        before = turns(wire)
+        if way == "eviction":
+            wire.call("CONFIG", "SET", "maxmemory", str(int(server.info("memory")["used_memory"]) // 2))
+        else:
+            wire.call(*(("UNLINK", "huge") if way == "UNLINK" else ("FLUSHALL", "ASYNC")))
+        wait_for(lambda: wire.call("DBSIZE").number == 0, 120)
+        wait_for(lambda: int(server.info("memory")["lazyfree_pending_objects"]) == 0, 120)
+        resident = server.resident_bytes() / 1e6
+        print_turns(f"{way} of a {kind} of {HUGE_ELEMENTS:,} (then {resident:.0f} MB resident)", before, turns(wire),
+                    FREEING_GOAL_US)
 
 
 FIRST_PONG = """

@@ -197,6 +197,7 @@ def test_a_lowered_limit_is_worked_off_in_slices_without_anybodys_request() -> N
             slices += 1
             assert 0 < int(info(server)["evicted_keys"]) - before <= 3 * 16
         assert slices > 10
+        assert not server.engine.key_eviction.goes_on
         # Under the limit, and no longer: it stays where it is.
         left = ask(client, "DBSIZE")
         turn(server, 3)
@@ -219,6 +220,23 @@ def test_a_huge_value_is_freed_in_slices_and_takes_no_other_key_with_it() -> Non
             assert rounds < 10_000
         assert ask(client, "DBSIZE") == 30
         assert info(server)["evicted_keys"] == "1"
+
+
+def test_the_loop_sleeps_when_something_else_has_made_room() -> None:
+    with memory_server(**{"maxmemory-policy": "allkeys-lru", "maxmemory-eviction-tenacity": "0"}) as server, \
+            memory_client(server) as client, memory_client(server) as other:
+        for following in (lambda: turn(server), lambda: other.talk(b"PING\r\n")):
+            fill(client, 3000)
+            limit(server, client, -1_000_000)
+            assert server.engine.key_eviction.goes_on
+            server.engine.key_eviction.step()
+            assert server.engine.key_eviction.goes_on
+            server.engine.databases[0].flush()
+            drop_garbage(server)
+            following()
+            turn(server)
+            assert not server.engine.key_eviction.goes_on
+            ask(client, "CONFIG", "SET", "maxmemory", 0)
 
 
 def test_the_effects_of_an_eviction() -> None:

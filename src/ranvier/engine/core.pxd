@@ -377,6 +377,7 @@ cdef enum EventClass:
 
 cdef struct Core:
     Memory memory
+    size_t trimmed_bytes         # the most memory in use since the allocator was last trimmed (engine.freeing)
     Keyspace keyspace
     Limits limits
     Statistics statistics

@@ -75,6 +75,12 @@ cdef void count_time_over(Core *core, bint over) noexcept nogil:
         core.over_memory_since_ns = 0
 
 
+cdef void settle(Core *core) noexcept nogil:
+    """Memory is under the limit, whatever brought it there: no slice is due."""
+    core.eviction.state = EVICTION_DONE
+    count_time_over(core, False)
+
+
 cdef int evict(Core *core) noexcept:
     """One slice; returns how it ended (EvictionState). While clients are paused nothing goes, and nothing fails."""
     cdef int64_t begin_ns = 0
@@ -102,7 +108,7 @@ cdef void note_event(Core *core, bytes event, int64_t taken_ns) noexcept:
 cdef uint32_t make_room(Core *core, uint32_t closed) noexcept:
     if not over_memory(core):
         if core.over_memory_since_ns != 0:
-            count_time_over(core, False)
+            settle(core)
         return closed & ~<uint32_t>GATES_OF_MEMORY
     if evict(core) == EVICTION_FAILED:
         return closed & ~<uint32_t>GATE_EVICT_KEYS
@@ -123,8 +129,7 @@ cdef class KeyEviction:
             self.core.gates |= GATES_OF_MEMORY
         else:
             self.core.gates &= ~<uint32_t>GATES_OF_MEMORY
-            self.core.eviction.state = EVICTION_DONE
-            count_time_over(self.core, False)
+            settle(self.core)
         if not over_memory(self.core):
             return False
         self.core.eviction.state = EVICTION_GOES_ON
@@ -149,14 +154,18 @@ cdef class KeyEviction:
         """Evict for a slice, if memory is over the limit."""
         if over_memory(self.core):
             evict(self.core)
-        elif self.core.over_memory_since_ns != 0:
-            self.core.eviction.state = EVICTION_DONE
-            count_time_over(self.core, False)
+        elif self.core.eviction.state != EVICTION_DONE or self.core.over_memory_since_ns != 0:
+            settle(self.core)
 
     def make_room(self) -> bool:
         """As `step`; whether what needs memory may run now."""
         self.step()
         return not over_memory(self.core) or self.core.eviction.state != EVICTION_FAILED
+
+    @property
+    def goes_on(self) -> bool:
+        """Another slice is due: the loop does not sleep."""
+        return self.core.eviction.state == EVICTION_GOES_ON
 
     def figures(self) -> dict[str, int]:
         """INFO's fields."""

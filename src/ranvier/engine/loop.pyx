@@ -52,7 +52,8 @@ from ranvier.engine.evict_clients cimport ClientMemory, client_memory, count_cli
 from ranvier.engine.evict_keys cimport KeyEviction, eviction_end, key_eviction
 from ranvier.engine.figures cimport engine_figures, roll_peaks
 from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
-from ranvier.engine.memory cimport ranvier_trim, ranvier_tune_allocator
+from ranvier.engine.freeing cimport free_some_values, trim, untrimmed_bytes
+from ranvier.engine.memory cimport ranvier_tune_allocator
 from ranvier.engine.modes.blocked cimport (
     BlockedClients,
     blocked_clients,
@@ -321,6 +322,7 @@ cdef class Engine:
             self.core.monotonic_ms = self.clock.monotonic_ms()
         if self.core.memory.used_bytes > self.core.memory.peak_bytes:
             self.core.memory.peak_bytes = self.core.memory.used_bytes
+        untrimmed_bytes(&self.core)
         self.core.keyspace.wall_ms = self.core.wall_ms
         self.core.keyspace.lru_clock = (self.core.wall_ms // 1000) & 0xffffff
 
@@ -420,12 +422,8 @@ cdef class Engine:
 
     def free_values(self) -> None:
         """Free what was unlinked from the keyspace, bounded in time per turn."""
-        cdef int64_t end_ns
-        if self.core.keyspace.garbage == NULL:
-            return
-        end_ns = now_ns() + <int64_t>limits.FREE_MICROSECONDS_PER_TURN * 1000
-        while self.core.keyspace.garbage != NULL and now_ns() < end_ns:
-            free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
+        if self.core.keyspace.garbage != NULL:
+            free_some_values(&self.core)
 
     def write_replies(self) -> None:
         """Send to every client that is owed something, or whose socket takes more again.
@@ -466,7 +464,7 @@ cdef class Engine:
     def trim_memory(self) -> None:
         """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
         with nogil:
-            ranvier_trim()
+            trim(&self.core)
 
     def turn_histogram(self) -> dict[int, int]:
         """Thread CPU time of the turns so far: lower bound of the bucket in microseconds (0, 2, 4, 8, ...) -> turns."""
@@ -567,6 +565,11 @@ cdef class Engine:
     def frees_values(self) -> bool:
         """Unlinked values wait to be freed."""
         return self.core.keyspace.garbage != NULL
+
+    @property
+    def untrimmed_bytes(self) -> int:
+        """Freed since the allocator's free memory was last given back."""
+        return untrimmed_bytes(&self.core)
 
     @property
     def used_memory_bytes(self) -> int:

@@ -17,7 +17,6 @@ class Cron:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._peak_bytes = 0  # of used memory, since the last trim
         self._trimmed_ms = 0
 
     def start(self) -> None:
@@ -38,15 +37,11 @@ class Cron:
     def _trim(self) -> None:
         """The allocator keeps what is freed; a crowd of clients that left gives it back to the system.
 
-        What a mass of deleted keys leaves stays with the allocator, for the next keys: no turn may take that long.
+        What goes all at once stays with the allocator, for the next keys: no turn may take that long.
         """
         engine = self._server.engine
-        used = engine.used_memory_bytes
-        self._peak_bytes = max(self._peak_bytes, used)
-        freed = self._peak_bytes - used
-        if not limits.TRIM_BYTES <= freed <= limits.TRIM_MAXIMUM_BYTES or engine.frees_values:
+        if not limits.TRIM_BYTES <= engine.untrimmed_bytes <= limits.TRIM_MAXIMUM_BYTES or engine.frees_values:
             return
         if engine.monotonic_ms - self._trimmed_ms >= limits.TRIM_PAUSE_MILLISECONDS:
             engine.trim_memory()
-            self._peak_bytes = used
             self._trimmed_ms = engine.monotonic_ms

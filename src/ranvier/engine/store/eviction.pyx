@@ -2,13 +2,13 @@
 
 Strategy (redis.conf, "maxmemory-policy" and "maxmemory-samples"): no order of all keys is kept. For each key that goes,
 a few keys of every database are sampled, and the best of them join a pool of sixteen, ranked by idle time, by how
-seldom they are used or by how soon they expire; the first of the pool that is still there goes. So what was seen and
-spared before competes with what is seen now: few samples come close to the true order. Samples are neighbours
-in the table from a random bucket on: one or two cache lines, and the headers of their entries.
+seldom they are used or by how soon they expire; the first of the pool that is still there, and has not been used since,
+goes. So what was seen and spared before competes with what is seen now: few samples come close to the true order.
+Samples are neighbours in the table from a random bucket on: one or two cache lines, and the headers of their entries.
 
 Values that are already detached count as used memory until they are freed, so they are freed before another key goes:
 the eviction of one large value does not take others with it. Freeing is lazy whatever the options say; they choose
-what is propagated. A slice ends when its time is up, looked at every CLOCK_STEPS keys and behind every piece of garbage.
+what is propagated. A slice ends when its time is up: that is looked at every CLOCK_STEPS keys and behind all garbage.
 
 Invariant: a candidate owns its copy of the key and nothing else; the pool never refers to an entry.
 """
@@ -63,8 +63,6 @@ cdef void consider(void *context, void *item) noexcept nogil:
     cdef Candidate *candidate
     cdef uint64_t rank
     cdef int place = 0
-    if sampling.missing == 0:
-        return
     sampling.missing -= 1
     rank = rank_of(eviction, entry)
     if eviction.pool_count == CANDIDATES:
@@ -85,7 +83,10 @@ cdef void consider(void *context, void *item) noexcept nogil:
 
 
 cdef bint sample(Eviction *eviction) noexcept nogil:
-    """Look at some keys of every database; whether there are any."""
+    """Look at some keys of every database; whether there are any.
+
+    Whole buckets, even if that is a few keys more: a key in the last place of a full bucket would never be seen.
+    """
     cdef Sampling sampling
     cdef Table *table
     cdef size_t index
@@ -120,7 +121,8 @@ cdef Entry *ranked_entry(Eviction *eviction, Database **database) noexcept nogil
             candidate = eviction.pool[eviction.pool_count]
             slot = table_find(evictable(eviction, candidate.database), candidate.hash, candidate.key, candidate.length)
             release(eviction.keyspace.memory, candidate.key)
-            if slot != NULL:
+            # Who has been used since is no candidate any more.
+            if slot != NULL and rank_of(eviction, <Entry *>slot[0]) >= candidate.rank:
                 database[0] = candidate.database
                 return <Entry *>slot[0]
     return NULL
