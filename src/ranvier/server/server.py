@@ -196,6 +196,11 @@ class Server:
         """Whether maxmemory-policy is one of the LFU policies."""
         return self.configuration.maxmemory_policy.endswith("lfu")
 
+    @property
+    def list_pack_size(self) -> int:
+        """list-max-listpack-size: elements of a listpack, or -1 to -5 for 4 to 64 KB."""
+        return self.configuration.list_max_listpack_size
+
     def info_text(self, sections: Sequence[str]) -> str:
         """INFO's text; see `observe/info`."""
         return render(self.figures, sections)

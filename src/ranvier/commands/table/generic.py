@@ -212,7 +212,7 @@ COMMANDS = (
         summary="Sorts a list, set or sorted set; can store the result.",
         arguments="key@0 [BY by-pattern:pattern@1<pattern>] [LIMIT limit(offset:integer count:integer)] [GET... "
                   "get-pattern:pattern@1<pattern>...] [order(ASC | DESC)] [sorting=ALPHA] [STORE destination@2]",
-        propagated="DEL destination, then RPUSH destination element...",
+        propagated="DEL destination, then RPUSH destination element...", handler="sort:sort",
     ),
     command(
         "SORT_RO", -2, "readonly", "1 RO access; ? RO access",
@@ -221,6 +221,7 @@ COMMANDS = (
         summary="Sorts a list, set or sorted set.",
         arguments="key@0 [BY by-pattern:pattern@1<pattern>] [LIMIT limit(offset:integer count:integer)] [GET... "
                   "get-pattern:pattern@1<pattern>...] [order(ASC | DESC)] [sorting=ALPHA]",
+        handler="sort:sort_ro",
     ),
     command(
         "TOUCH", -2, "readonly fast", "1..-1 RO",
