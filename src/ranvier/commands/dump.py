@@ -40,11 +40,11 @@ def dump_payload(client: Client, key: bytes, compress: bool = True) -> bytes | N
     return payload + struct.pack("<Q", _CHECKSUM.calc(payload))
 
 
-def checked_payload(payload: bytes) -> tuple[bytes, int]:
+def checked_payload(payload: bytes, skip_checksum: bool = False) -> tuple[bytes, int]:
     """Value and version; CommandError if the version is unknown or the checksum does not fit."""
     if len(payload) >= TRAILER_BYTES:
         version, checksum = struct.unpack("<HQ", payload[-TRAILER_BYTES:])
-        if version in VERSIONS and checksum == _CHECKSUM.calc(payload[:-8]):
+        if version in VERSIONS and (skip_checksum or checksum == _CHECKSUM.calc(payload[:-8])):
             return payload[:-TRAILER_BYTES], version
     raise CommandError(WRONG_PAYLOAD)
 
@@ -82,7 +82,7 @@ def restore(client: Client, args: list[bytes]) -> Reply:
     milliseconds = integer(ttl)
     if milliseconds < 0:
         raise CommandError("ERR Invalid TTL value, must be >= 0")
-    value, version = checked_payload(payload)
+    value, version = checked_payload(payload, client.server.skip_checksums)
     loaded = rdb_handle.load(client, value, version)
     if loaded is None:
         raise CommandError("ERR Bad data format")

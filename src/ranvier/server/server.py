@@ -79,6 +79,7 @@ class Server:
         self.figures = Figures(self)
         self.end = Shutdown(self)
         self._any_port = False
+        self.skip_checksums = False             # DEBUG SET-SKIP-CHECKSUM-VALIDATION
         self.engine.audited = os.environ.get(AUDIT_VARIABLE) == "1"
         self._add_commands()
         self._cron = Cron(self)
