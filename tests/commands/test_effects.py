@@ -132,6 +132,7 @@ rpush l 2 1 ; sort l store m > RPUSH m 1 2
 rpush l 2 1;set m x ; sort l store m > DEL m | RPUSH m 1 2
 set m x ; sort no store m > DEL m
 ; sort no store m >
+; migrate 127.0.0.1 1 no 0 10 >
 ; restore k 0 %payload > restore k 0 %payload
 ; restore k 10000 %payload > restore k 1700000010000 %payload ABSTTL
 set k v ; restore k 9000 %payload replace idletime 5 > restore k 1700000009000 %payload replace idletime 5 ABSTTL

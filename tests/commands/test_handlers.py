@@ -27,6 +27,7 @@ class FakeServer:
         self.engine = self
         self.lfu = False
         self.command_logs = {kind: Slowlog() for kind in KINDS}
+        self.compresses = True
         self.asked: list[Any] = []
 
     def info_text(self, sections: list[str]) -> str:

@@ -88,7 +88,7 @@ def _object(client: Client, key: bytes, fast: bool) -> Reply:
     encoding = _encoding(client, key)
     text = f"Value at:0x0 refcount:1 encoding:{encoding}"
     if not fast:
-        saved = rdb_handle.save(database, key)
+        saved = rdb_handle.save(database, key, client.server.compresses)
         text += f" serializedlength:{len(saved[1]) - 1 if saved is not None else 0}"
     idle = database.idle_seconds(key) or 0
     clock = (client.server.clock.wall_ms() // 1000 - idle) & 0xFFFFFF

@@ -5,6 +5,7 @@ Handlers stand below config, observe and server, so they name what they need her
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -156,6 +157,17 @@ class Server(Protocol):
     @property
     def list_pack_size(self) -> int:
         """list-max-listpack-size"""
+
+    @property
+    def accepts_any_version(self) -> bool:
+        """Whether rdb-version-check is relaxed."""
+
+    @property
+    def compresses(self) -> bool:
+        """rdbcompression"""
+
+    def connect(self, host: bytes, port: int, timeout_seconds: float) -> socket.socket:
+        """A connection to another server; every step on it takes no longer than the time-out. OSError."""
 
     def info_text(self, sections: Sequence[str]) -> str:
         """INFO's text; see `observe/info`."""

@@ -76,7 +76,7 @@ COMMANDS = (
         arguments='host port:integer key-selector(key@0 | empty-string="") destination-db:integer timeout:integer '
                   '[COPY^3.0.0] [REPLACE^3.0.0] [authentication(AUTH auth<password>^4.0.7 | AUTH2 auth2(username '
                   'password)^6.0.0)] [KEYS keys@1<key>^3.0.6...]',
-        propagated="DEL key...",
+        propagated="DEL key...", handler="migrate:migrate",
     ),
     command(
         "MOVE", 3, "write fast", "1 RW access update",
