@@ -68,6 +68,10 @@ TRIM_BYTES = 2 * 1024**2  # freed since the last peak: give the allocator's free
 TRIM_MAXIMUM_BYTES = 32 * 1024**2  # ... but not of more than this: it costs half a millisecond a megabyte, in one go
 TRIM_PAUSE_MILLISECONDS = 200  # between two of the cron's: what comes and goes costs a twelfth of the time at most
 
+# Other servers -------------------------------------------------------------------------------------------------------
+MIGRATE_GROUP_BYTES = 1024**2  # of requests sent before their replies are read; a larger value goes by itself
+MIGRATE_REPLY_BYTES = 1024  # the longest line that the other server may answer
+
 # Observing -----------------------------------------------------------------------------------------------------------
 SLOWLOG_ARGUMENTS = 32  # kept of a slow command, the last of them saying how many were left out
 SLOWLOG_ARGUMENT_BYTES = 128

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import anycrc
 import pytest
 
-from harness.process import ServerProcess
+from harness.process import ServerProcess, StartServer
 from harness.wire import Argument, Wire
 from ranvier.commands.spec import load_table
 
@@ -206,8 +206,8 @@ def test_a_relative_time_to_live(wire: Wire) -> None:
     assert 90_000 < wire.call("PTTL", "k").number <= 100_000
 
 
-def test_frequency_under_an_lfu_policy(start_server: object) -> None:
-    server = start_server("--maxmemory-policy", "allkeys-lfu", "--lfu-decay-time", "0")  # type: ignore[operator]
+def test_frequency_under_an_lfu_policy(start_server: StartServer) -> None:
+    server = start_server("--maxmemory-policy", "allkeys-lfu", "--lfu-decay-time", "0")
     with server.connect() as wire:
         wire.call("RESTORE", "k", "0", V, "FREQ", "200")
         assert wire.call("OBJECT", "FREQ", "k").number == 200
@@ -223,3 +223,24 @@ def test_watched_and_replaced(wire: Wire, server: ServerProcess) -> None:
         watcher.call("PING")
         wire.call("RESTORE", "k", "0", V, "REPLACE")
         assert watcher.call("EXEC").value is None
+
+
+def test_versions_that_are_not_known_are_tried_when_asked(start_server: StartServer, valkey: ServerProcess) -> None:
+    server = start_server("--rdb-version-check", "relaxed")
+    with server.connect() as wire, valkey.connect() as theirs:
+        theirs.call("CONFIG", "SET", "rdb-version-check", "relaxed")
+        for version in (0, 1, 13, 79, 81, 65535):
+            data = payload(b"\x00\x01v", version)
+            ours, answer = (each.call("RESTORE", "k", 0, data, "REPLACE").raw for each in (wire, theirs))
+            assert ours == answer
+        theirs.call("CONFIG", "SET", "rdb-version-check", "strict")
+        theirs.call("FLUSHALL")
+
+
+def test_compression_is_an_option(start_server: StartServer) -> None:
+    server = start_server("--rdbcompression", "no")
+    with server.connect() as wire:
+        wire.call("SET", "k", "a" * 1000)
+        assert len(wire.call("DUMP", "k").text) > 1000
+        wire.call("CONFIG", "SET", "rdbcompression", "yes")
+        assert len(wire.call("DUMP", "k").text) < 100

@@ -128,6 +128,11 @@ rpush l 1 2 ; brpop l 1 > RPOP l
 rpush l 1 2 ; blmove l m left right 0 > LMOVE l m left right
 rpush l 1 2 ; brpoplpush l m 0 > RPOPLPUSH l m
 rpush l 1 2 ; blmpop 0 2 k l left count 2 > LPOP l 2
+rpush l 2 1 ; sort l store m > RPUSH m 1 2
+rpush l 2 1;set m x ; sort l store m > DEL m | RPUSH m 1 2
+set m x ; sort no store m > DEL m
+; sort no store m >
+; migrate 127.0.0.1 1 no 0 10 >
 ; restore k 0 %payload > restore k 0 %payload
 ; restore k 10000 %payload > restore k 1700000010000 %payload ABSTTL
 set k v ; restore k 9000 %payload replace idletime 5 > restore k 1700000009000 %payload replace idletime 5 ABSTTL

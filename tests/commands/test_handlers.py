@@ -6,7 +6,7 @@ import pytest
 
 from ranvier import __version__
 from ranvier.clock import VirtualClock
-from ranvier.commands import generic, memory, server, server_info, slowlog
+from ranvier.commands import debug, generic, memory, server, server_info, slowlog
 from ranvier.commands.surroundings import Client
 from ranvier.engine.store.handles import StandaloneKeyspace
 from ranvier.errors import CommandError
@@ -27,6 +27,7 @@ class FakeServer:
         self.engine = self
         self.lfu = False
         self.command_logs = {kind: Slowlog() for kind in KINDS}
+        self.compresses = True
         self.asked: list[Any] = []
 
     def info_text(self, sections: list[str]) -> str:
@@ -254,12 +255,12 @@ def test_memory_usage(fake: FakeClient, client: Client) -> None:
 
 def test_debug(fake: FakeClient, client: Client) -> None:
     fake.database.set(b"a", b"x")
-    assert server.debug(client, words("sleep 0.5")) == server.debug(client, words("SLEEP x")) == "OK"
-    assert server.debug(client, words("set-active-expire 0")) == server.debug(client, words("sleep -1")) == "OK"
+    assert debug.debug(client, words("sleep 0.5")) == debug.debug(client, words("SLEEP x")) == "OK"
+    assert debug.debug(client, words("set-active-expire 0")) == debug.debug(client, words("sleep -1")) == "OK"
     assert fake.server.asked == [0.5, 0.0, False, 0.0]
-    assert str(server.debug(client, words("object a"))).startswith("Value at:0x0 refcount:1 encoding:embstr ")
-    assert fails(server.debug, client, "object no") == "ERR no such key"
-    assert fails(server.debug, client, "nosuch") == (
+    assert str(debug.debug(client, words("object a"))).startswith("Value at:0x0 refcount:1 encoding:embstr ")
+    assert fails(debug.debug, client, "object no") == "ERR no such key"
+    assert fails(debug.debug, client, "nosuch") == (
         "ERR unknown subcommand or wrong number of arguments for 'nosuch'. Try DEBUG HELP."
     )
 

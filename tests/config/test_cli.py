@@ -158,7 +158,7 @@ def test_a_directory_that_may_not_be_written_to_stops_the_start(
 
 def test_start_up_lines_are_those_that_tools_wait_for(started: list[Started]) -> None:
     port = free_port()
-    server = Started("--port", str(port), "--save", "", "--rdbcompression", "yes", "--loadmodule", "", "--hz", "20")
+    server = Started("--port", str(port), "--save", "", "--rdbchecksum", "yes", "--loadmodule", "", "--hz", "20")
     started.append(server)
     lines = server.read_until("Ready to accept connections tcp")
     texts = "\n".join(lines)
@@ -166,9 +166,9 @@ def test_start_up_lines_are_those_that_tools_wait_for(started: list[Started]) ->
     assert f"Running mode=standalone, port={port}." in lines
     assert lines[-2:] == ["Server initialized", "Ready to accept connections tcp"]
     warnings = [line for line in lines if "does not act upon" in line]
-    assert [warning.partition(": ")[2] for warning in warnings] == ["rdbcompression, loadmodule"]
+    assert [warning.partition(": ")[2] for warning in warnings] == ["rdbchecksum, loadmodule"]
     with Wire(port) as wire:
-        assert wire.call("CONFIG", "GET", "rdbcompression").plain() == [b"rdbcompression", b"yes"]
+        assert wire.call("CONFIG", "GET", "rdbchecksum").plain() == [b"rdbchecksum", b"yes"]
     assert server.end() == 0
 
 

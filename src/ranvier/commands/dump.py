@@ -30,9 +30,9 @@ LARGEST_FREQUENCY: Final = 255
 _CHECKSUM: Final = anycrc.Model("CRC64-REDIS")
 
 
-def dump_payload(client: Client, key: bytes, compress: bool = True) -> bytes | None:
+def dump_payload(client: Client, key: bytes) -> bytes | None:
     """What DUMP answers; None if there is no such key."""
-    saved = rdb_handle.save(client.database, key, compress)
+    saved = rdb_handle.save(client.database, key, client.server.compresses)
     if saved is None:
         return None
     version, value = saved
@@ -40,11 +40,12 @@ def dump_payload(client: Client, key: bytes, compress: bool = True) -> bytes | N
     return payload + struct.pack("<Q", _CHECKSUM.calc(payload))
 
 
-def checked_payload(payload: bytes) -> tuple[bytes, int]:
+def checked_payload(client: Client, payload: bytes) -> tuple[bytes, int]:
     """Value and version; CommandError if the version is unknown or the checksum does not fit."""
     if len(payload) >= TRAILER_BYTES:
         version, checksum = struct.unpack("<HQ", payload[-TRAILER_BYTES:])
-        if version in VERSIONS and checksum == _CHECKSUM.calc(payload[:-8]):
+        known = version in VERSIONS or (version and client.server.accepts_any_version)
+        if known and (client.server.skip_checksums or checksum == _CHECKSUM.calc(payload[:-8])):
             return payload[:-TRAILER_BYTES], version
     raise CommandError(WRONG_PAYLOAD)
 
@@ -82,7 +83,7 @@ def restore(client: Client, args: list[bytes]) -> Reply:
     milliseconds = integer(ttl)
     if milliseconds < 0:
         raise CommandError("ERR Invalid TTL value, must be >= 0")
-    value, version = checked_payload(payload)
+    value, version = checked_payload(client, payload)
     loaded = rdb_handle.load(client, value, version)
     if loaded is None:
         raise CommandError("ERR Bad data format")

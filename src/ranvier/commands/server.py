@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from ranvier import __version__
 from ranvier.commands.numbers import database_index, integer
 from ranvier.commands.surroundings import Client
-from ranvier.commands.words import option, shown
+from ranvier.commands.words import option
 from ranvier.errors import CommandError
 from ranvier.limits import DRAWING_SIDE
 from ranvier.values import NoReply, Reply, Status, Verbatim
@@ -90,64 +89,6 @@ def shutdown(client: Client, args: list[bytes]) -> Reply:
         failover=b"FAILOVER" in words,
     )
     return NoReply
-
-
-# DEBUG
-
-_NUMBER: Final = re.compile(rb"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-_DEBUG_HELP: Final = """DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
-OBJECT <key>
-    How the value of <key> is kept.
-SET-ACTIVE-EXPIRE <0|1>
-    Switch the cycle that deletes expired keys which nobody asks for.
-SLEEP <seconds>
-    Stop everything for so long; fractions are allowed.
-TURNS
-    How many turns of the loop took how much processor time: the least number of
-    microseconds in powers of two, and the turns up to the next one.
-HELP
-    Print this help."""
-
-
-def _leading_number(argument: bytes) -> float:
-    """What the argument begins with as a number, else 0: the reference servers read it so."""
-    match = _NUMBER.match(argument)
-    return float(match[0]) if match is not None else 0.0
-
-
-def _debug_object(client: Client, key: bytes) -> Reply:
-    database = client.database
-    encoding = database.encoding(key)
-    if encoding is None:
-        raise CommandError("ERR no such key")
-    # An estimate in memory, where the reference servers give the length of the saved form.
-    length = database.memory_usage(key) or 0
-    idle = database.idle_seconds(key) or 0
-    clock = (client.server.clock.wall_ms() // 1000 - idle) & 0xFFFFFF
-    return Status(
-        f"Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{length} lru:{clock} lru_seconds_idle:{idle}"
-    )
-
-
-def debug(client: Client, args: list[bytes]) -> Reply:
-    """DEBUG SLEEP seconds | OBJECT key | SET-ACTIVE-EXPIRE 0|1 | TURNS | HELP"""
-    match option(args[0]), args[1:]:
-        case b"SLEEP", [seconds]:
-            client.server.sleep(max(0.0, _leading_number(seconds)))
-        case b"OBJECT", [key] | [key, _]:
-            return _debug_object(client, key)
-        case b"SET-ACTIVE-EXPIRE", [active]:
-            client.server.set_active_expire(_leading_number(active) != 0)
-        case b"TURNS", []:
-            return {b"%d" % lowest: turns for lowest, turns in client.server.engine.turn_histogram().items()}
-        case b"HELP", []:
-            return [Status(line) for line in _DEBUG_HELP.split("\n")]
-        case _:
-            raise CommandError(
-                f"ERR unknown subcommand or wrong number of arguments for '{shown(args[0][:128])}'. Try DEBUG HELP."
-            )
-    return OK
 
 
 # LOLWUT

@@ -5,6 +5,7 @@ Handlers stand below config, observe and server, so they name what they need her
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 # Classes of key events, as `engine/core.pxd` numbers them.
 EVENT_GENERIC: Final = 1 << 0
+EVENT_LIST: Final = 1 << 2
 
 
 class Database(Protocol):
@@ -24,11 +26,17 @@ class Database(Protocol):
     def volatile_count(self) -> int: ...
     @property
     def average_ttl_ms(self) -> int: ...
+    @property
+    def buckets(self) -> int: ...
     def __len__(self) -> int: ...
     def exists(self, key: bytes) -> bool: ...
     def touch(self, key: bytes, always: bool = False) -> bool: ...
     def look_up(self, key: bytes) -> bool: ...
     def type_name(self, key: bytes) -> str | None: ...
+    def get(self, key: bytes) -> bytes | None: ...
+    def value_of(self, key: bytes) -> bytes | None: ...
+    def set(self, key: bytes, value: bytes, keep_expiry: bool = False) -> None: ...
+    def expiry_ms(self, key: bytes) -> int | None: ...
     def encoding(self, key: bytes) -> str | None: ...
     def delete(self, key: bytes, lazily: bool = True) -> bool: ...
     def rename(self, source: bytes, target: bytes) -> bool: ...
@@ -124,6 +132,9 @@ class Server(Protocol):
     @property
     def latency(self) -> Latency: ...
 
+    skip_checksums: bool
+    """Whether RESTORE believes payloads without looking at their checksums (DEBUG)."""
+
     @property
     def lfu(self) -> bool:
         """Whether maxmemory-policy is one of the LFU policies."""
@@ -142,6 +153,21 @@ class Server(Protocol):
 
     def purge_memory(self) -> None:
         """Give the allocator's free memory back to the system."""
+
+    @property
+    def list_pack_size(self) -> int:
+        """list-max-listpack-size"""
+
+    @property
+    def accepts_any_version(self) -> bool:
+        """Whether rdb-version-check is relaxed."""
+
+    @property
+    def compresses(self) -> bool:
+        """rdbcompression"""
+
+    def connect(self, host: bytes, port: int, timeout_seconds: float) -> socket.socket:
+        """A connection to another server; every step on it takes no longer than the time-out. OSError."""
 
     def info_text(self, sections: Sequence[str]) -> str:
         """INFO's text; see `observe/info`."""

@@ -163,6 +163,8 @@ class Configuration:
     protected_mode = Attribute[bool]("protected-mode")
     proto_max_bulk_len_bytes = Attribute[int]("proto-max-bulk-len")
     proxy_protocol_from = Attribute[tuple[str, ...]]("proxy-protocol-from")
+    rdb_version_check = Attribute[str]("rdb-version-check")
+    rdbcompression = Attribute[bool]("rdbcompression")
     requirepass = Attribute[str]("requirepass")
     save = Attribute[tuple[SavePoint, ...]]("save")
     set_max_intset_entries = Attribute[int]("set-max-intset-entries")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import resource
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -79,6 +80,7 @@ class Server:
         self.figures = Figures(self)
         self.end = Shutdown(self)
         self._any_port = False
+        self.skip_checksums = False             # DEBUG SET-SKIP-CHECKSUM-VALIDATION
         self.engine.audited = os.environ.get(AUDIT_VARIABLE) == "1"
         self._add_commands()
         self._cron = Cron(self)
@@ -195,6 +197,25 @@ class Server:
     def lfu(self) -> bool:
         """Whether maxmemory-policy is one of the LFU policies."""
         return self.configuration.maxmemory_policy.endswith("lfu")
+
+    @property
+    def list_pack_size(self) -> int:
+        """list-max-listpack-size: elements of a listpack, or -1 to -5 for 4 to 64 KB."""
+        return self.configuration.list_max_listpack_size
+
+    @property
+    def accepts_any_version(self) -> bool:
+        """Whether RESTORE tries versions of the RDB form that it does not know."""
+        return self.configuration.rdb_version_check == "relaxed"
+
+    @property
+    def compresses(self) -> bool:
+        """Whether long strings are compressed in RDB form."""
+        return self.configuration.rdbcompression
+
+    def connect(self, host: bytes, port: int, timeout_seconds: float) -> socket.socket:
+        """A connection to another server (MIGRATE); every step on it takes no longer than the time-out."""
+        return socket.create_connection((host.decode("latin-1"), port), timeout_seconds)
 
     def info_text(self, sections: Sequence[str]) -> str:
         """INFO's text; see `observe/info`."""

@@ -76,7 +76,7 @@ COMMANDS = (
         arguments='host port:integer key-selector(key@0 | empty-string="") destination-db:integer timeout:integer '
                   '[COPY^3.0.0] [REPLACE^3.0.0] [authentication(AUTH auth<password>^4.0.7 | AUTH2 auth2(username '
                   'password)^6.0.0)] [KEYS keys@1<key>^3.0.6...]',
-        propagated="DEL key...",
+        propagated="DEL key...", handler="migrate:migrate",
     ),
     command(
         "MOVE", 3, "write fast", "1 RW access update",
@@ -212,7 +212,7 @@ COMMANDS = (
         summary="Sorts a list, set or sorted set; can store the result.",
         arguments="key@0 [BY by-pattern:pattern@1<pattern>] [LIMIT limit(offset:integer count:integer)] [GET... "
                   "get-pattern:pattern@1<pattern>...] [order(ASC | DESC)] [sorting=ALPHA] [STORE destination@2]",
-        propagated="DEL destination, then RPUSH destination element...",
+        propagated="DEL destination, then RPUSH destination element...", handler="sort:sort",
     ),
     command(
         "SORT_RO", -2, "readonly", "1 RO access; ? RO access",
@@ -221,6 +221,7 @@ COMMANDS = (
         summary="Sorts a list, set or sorted set.",
         arguments="key@0 [BY by-pattern:pattern@1<pattern>] [LIMIT limit(offset:integer count:integer)] [GET... "
                   "get-pattern:pattern@1<pattern>...] [order(ASC | DESC)] [sorting=ALPHA]",
+        handler="sort:sort_ro",
     ),
     command(
         "TOUCH", -2, "readonly fast", "1..-1 RO",

@@ -229,7 +229,7 @@ COMMANDS = (
         since="1.0.0", complexity="Depends on subcommand.",
         summary="Commands for debugging and tests.",
         documentation="syscmd",
-        handler="server:debug",
+        handler="debug:debug",
     ),
     command(
         "INFO", -1, "loading stale",

@@ -183,6 +183,11 @@ cdef class DatabaseHandle:
             raise CommandError("WRONGTYPE Operation against a key holding the wrong kind of value")
         return string_of(entry)
 
+    def value_of(self, bytes key) -> bytes | None:
+        """As `get`, but looking is no access, and neither a hit nor a miss; None for a key of another type, too."""
+        cdef Entry *entry = self.entry_of(key)
+        return string_of(entry) if entry != NULL and entry_type(entry) == TYPE_STRING else None
+
     def set(self, bytes key, bytes value, bint keep_expiry=False) -> None:
         """Store a string, in place of any older value."""
         database_set_string(self.database, self.hash_of(key), key, <size_t>len(key), value, <size_t>len(value),
