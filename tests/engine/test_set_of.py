@@ -26,7 +26,7 @@ def database(keyspace: StandaloneKeyspace) -> DatabaseHandle:
     return keyspace.database()
 
 
-# ---- intsets ----------------------------------------------------------------------------------------------------------
+# ---- intsets ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("width", "code"), [(2, "h"), (4, "i"), (8, "q")])
@@ -52,7 +52,7 @@ def test_malformed_intsets_are_refused(block: bytes) -> None:
         intset_decode(block)
 
 
-# ---- the structure ----------------------------------------------------------------------------------------------------
+# ---- the structure ---------------------------------------------------------------------------------------------------
 
 
 def any_member(choose: random.Random) -> bytes:
@@ -123,7 +123,7 @@ def test_a_large_intset_takes_little_more_than_its_integers() -> None:
     assert handle.used_bytes < 1.2 * 4 * 5000
 
 
-# ---- under a key ------------------------------------------------------------------------------------------------------
+# ---- under a key -----------------------------------------------------------------------------------------------------
 
 
 def test_the_first_member_makes_the_key_and_the_last_takes_it(database: DatabaseHandle) -> None:
