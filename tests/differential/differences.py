@@ -100,6 +100,7 @@ MUST_DIFFER: dict[bytes, Equal] = {
     b"SINTER": same_members,
     b"SUNION": same_members,
     b"SDIFF": same_members,
+    b"SPOP": same_members,                      # of all members: with any other count the servers part
     b"SRANDMEMBER": same_choice,
     b"SSCAN": same_shape,
     b"SCAN": same_shape,
