@@ -440,6 +440,6 @@ def test_no_memory_is_left(server: ServerProcess, kind: str, end: str) -> None:
         wire.call("FLUSHALL")
         cycle()
         before = used()
-        for _ in range(10):
+        for _ in range(20):
             cycle()
-        assert abs(used() - before) < 1000
+        assert abs(used() - before) < 20 * 16          # a lost allocation takes 24 bytes each time
