@@ -5,7 +5,7 @@ integers is an intset whatever form it had. A member that comes twice is refused
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t
 
 from ranvier.engine.store.entry cimport ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_MEMBERS
 from ranvier.engine.store.value cimport Value
