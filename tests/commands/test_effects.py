@@ -202,6 +202,19 @@ def test_propagated_form(observed: Observed, line: str) -> None:
     assert observed.propagated == expected
 
 
+def test_many_popped_members_are_propagated_in_parts(observed: Observed) -> None:
+    observed.run("sadd s " + " ".join(map(str, range(3000))))
+    for count, parts_of in ((2500, [1024, 1024, 452]), (100, [100])):
+        observed.propagated.clear()
+        popped = [item.text for item in observed.wire.call("SPOP", "s", count).items]
+        assert [len(request) - 2 for request in observed.propagated] == parts_of
+        assert all(request[:2] == [b"SREM", b"s"] for request in observed.propagated)
+        assert [member for request in observed.propagated for member in request[2:]] == popped
+    observed.run("config set lazyfree-lazy-server-del no")
+    observed.run("spop s 400")
+    assert observed.propagated[1:] == [[b"DEL", b"s"]]
+
+
 def test_every_write_is_in_the_list() -> None:
     covered = {parts(line)[1].split()[0].upper() for line in WRITES}
     writes = {record.name for record in load_table().implemented() if "write" in record.flag_set}

@@ -114,7 +114,7 @@ ENCODINGS = [
     ((512, 128, 64), [range(128), ["a"]], ["intset", "hashtable"]),
     ((512, 128, 64), [["a"] * 129], ["hashtable"]),
     ((512, 128, 64), [["a"], ["a"] * 129], ["listpack", "hashtable"]),
-    ((512, 128, 64), [["a%d" % i for i in range(128)], ["a1"], ["z"]], ["listpack", "listpack", "hashtable"]),
+    ((512, 128, 64), [[f"a{i}" for i in range(128)], ["a1"], ["z"]], ["listpack", "listpack", "hashtable"]),
     ((512, 128, 64), [["x" * 64]], ["listpack"]),
     ((512, 128, 64), [["x" * 65]], ["hashtable"]),
     ((512, 128, 64), [["a"], ["x" * 65]], ["listpack", "hashtable"]),
@@ -288,7 +288,8 @@ def test_sets_are_combined(sources: Wire, first: str, second: str) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("SINTERSTORE d ints more", "intset"), ("SINTERSTORE d more", "hashtable"), ("SINTERSTORE d text some", "intset"),
+        ("SINTERSTORE d ints more", "intset"), ("SINTERSTORE d more", "hashtable"),
+        ("SINTERSTORE d text some", "intset"),
         ("SINTERSTORE d half more ints", "hashtable"), ("SINTERSTORE d half ints", "intset"),
         ("SINTERSTORE d some", "listpack"), ("SUNIONSTORE d ints", "intset"), ("SUNIONSTORE d some few", "listpack"),
         ("SUNIONSTORE d some ints", "hashtable"), ("SUNIONSTORE d more", "hashtable"),
@@ -439,6 +440,6 @@ def test_no_memory_is_left(server: ServerProcess, kind: str, end: str) -> None:
         wire.call("FLUSHALL")
         cycle()
         before = used()
-        for _ in range(10):
+        for _ in range(20):
             cycle()
-        assert abs(used() - before) < 1000
+        assert abs(used() - before) < 20 * 16          # a lost allocation takes 24 bytes each time

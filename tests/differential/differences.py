@@ -100,6 +100,7 @@ MUST_DIFFER: dict[bytes, Equal] = {
     b"SINTER": same_members,
     b"SUNION": same_members,
     b"SDIFF": same_members,
+    b"SPOP": same_members,                      # of all members: with any other count the servers part
     b"SRANDMEMBER": same_choice,
     b"SSCAN": same_shape,
     b"SCAN": same_shape,
@@ -148,6 +149,8 @@ ON_PURPOSE: tuple[OnPurpose, ...] = (
     ),
     OnPurpose(b"MEMORY", "the report is in Ranvier's own words", _is_report),
     OnPurpose(b"LATENCY", "the report is in Ranvier's own words", _is_report),
+    OnPurpose(b"SRANDMEMBER", "Valkey repeats members until the memory is gone; more than 512 MB can hold are refused",
+              lambda _, ours, __: ours.raw == b"-ERR value is out of range\r\n"),
     OnPurpose(b"LOLWUT", "the picture, and what may be said about it, is each server's own", lambda *_: True),
     OnPurpose(b"OBJECT", "embstr or raw: Valkey's string stays raw after RENAME from a long name", _is_past_key_name),
 )

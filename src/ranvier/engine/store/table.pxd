@@ -10,6 +10,9 @@ cdef struct Layout:
     const char *(*key)(const void *item, size_t *length) noexcept nogil
     void (*free)(Memory *memory, void *item) noexcept nogil      # NULL: the table does not own its items
 
+cdef enum:
+    SEGMENT_BUCKETS = 1024   # home buckets of a segment; the first one is smaller while the table is
+
 
 cdef struct Bucket:
     uint8_t present          # bits 0-6: the slot is used; bit 7: slot 6 holds the address of the next bucket

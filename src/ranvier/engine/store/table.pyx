@@ -48,7 +48,6 @@ cdef extern from "<stdlib.h>" nogil:
 
 cdef enum:
     SEGMENT_BITS = 10
-    SEGMENT_BUCKETS = 1024
     SLOTS = 7
     CHAINED = 128            # bit 7 of Bucket.present
     ALL_SLOTS = 127

@@ -8,7 +8,9 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from ranvier.engine.memory cimport allocate, ranvier_usable_size, release
-from ranvier.engine.store.table cimport Bucket, Layout, table_free_slice, table_init, table_insert, table_visit
+from ranvier.engine.store.table cimport (
+    SEGMENT_BUCKETS, Bucket, Layout, table_free_slice, table_init, table_insert, table_visit,
+)
 from ranvier.engine.types.intset cimport Intset, intset_free, intset_from_bytes, intset_size
 
 
@@ -122,6 +124,14 @@ cdef void measure_item(void *context, void *item) noexcept nogil:
     measure.bytes += ranvier_usable_size(item)
 
 
+cdef inline size_t buckets_bytes(const Table *table) noexcept nogil:
+    """What a table holds beside its items: its segments are as large as the first, or the first is the only one."""
+    if table.buckets == 0:
+        return 0
+    return (ranvier_usable_size(table.segments) + table.chained_buckets * sizeof(Bucket)
+            + ((table.buckets - 1) // SEGMENT_BUCKETS + 1) * ranvier_usable_size(table.segments[0]))
+
+
 cdef size_t members_memory_usage(const void *pointer, size_t samples) noexcept nogil:
     cdef Table *table = <Table *>pointer
     cdef Measure measure
@@ -132,8 +142,7 @@ cdef size_t members_memory_usage(const void *pointer, size_t samples) noexcept n
         index += 1
     if 0 < measure.measured < table.count:
         measure.bytes = <size_t>(<double>measure.bytes / <double>measure.measured * <double>table.count)
-    return (ranvier_usable_size(table) + (table.buckets + table.chained_buckets) * sizeof(Bucket)
-            + table.segments_capacity * sizeof(void *) + measure.bytes)
+    return ranvier_usable_size(table) + buckets_bytes(table) + measure.bytes
 
 
 cdef ValueKind MEMBERS

@@ -105,6 +105,8 @@ cdef struct Reader:
     size_t string_limit_bytes            # no string is longer: proto-max-bulk-len
     int version                          # of the RDB form
     int64_t wall_ms
+    uint64_t seed0                       # of the hash tables that are made
+    uint64_t seed1
     bint failed
 
 # A string as it was read: `data` lies in the reader's bytes, in `digits` (so the struct does not move), or in `blob`.

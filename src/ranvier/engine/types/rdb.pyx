@@ -179,6 +179,7 @@ cdef void reader_begin(Reader *reader, Memory *memory, const Encodings *encoding
     reader.string_limit_bytes = 0xffffffffU
     reader.version = RDB_VERSION
     reader.wall_ms = 0
+    reader.seed0 = reader.seed1 = 0
     reader.failed = False
 
 

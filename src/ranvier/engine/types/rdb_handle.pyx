@@ -112,6 +112,8 @@ def load(ClientHandle client not None, bytes payload, int version) -> Loaded | N
                  <size_t>len(payload) - 1)
     loaded.reader.version = version
     loaded.reader.wall_ms = core.wall_ms
+    loaded.reader.seed0 = core.databases[0].keys.seed0
+    loaded.reader.seed1 = core.databases[0].keys.seed1
     loaded.reader.string_limit_bytes = <size_t>core.limits.bulk_bytes
     if not load_value(&loaded.reader, <unsigned char>payload[0], &loaded.value):
         return None
