@@ -29,11 +29,25 @@ COMMANDS = (
         propagated="verbatim", handler="native:decrby",
     ),
     command(
+        "DELEX", -2, "write fast", "1 RM delete",
+        since="8.4.0", complexity="O(1), for a digest O(N) in the length of the string.",
+        summary="Deletes a key, if its value or the value's digest is, or is not, the argument.",
+        arguments="key@0 [condition(IFEQ value | IFNE value | IFDEQ digest | IFDNE digest)]",
+        propagated="DEL key", handler="native:delex",
+    ),
+    command(
         "DELIFEQ", 3, "write fast", "1 RM delete",
         since="9.0.0", complexity="O(1)",
         summary="Deletes a key whose value equals the argument.",
         arguments="key@0 value",
         propagated="DEL key", handler="native:delifeq",
+    ),
+    command(
+        "DIGEST", 2, "readonly fast", "1 RO access",
+        since="8.4.0", complexity="O(N) in the length of the string.",
+        summary="Returns the XXH3 digest of a string in hexadecimal digits.",
+        arguments="key@0",
+        handler="native:digest",
     ),
     command(
         "GET", 2, "readonly fast", "1 RO access",

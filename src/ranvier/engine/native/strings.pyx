@@ -19,6 +19,7 @@ from ranvier.engine.native.common cimport (
     reply_wrong_type,
     store,
 )
+from ranvier.engine.native.string_digests cimport string_digest_handler
 from ranvier.engine.native.string_edits cimport string_edit_handler
 from ranvier.engine.number cimport parse_integer
 from ranvier.engine.reply cimport (
@@ -86,6 +87,8 @@ cdef native_t string_handler(str name) except? NULL:
         return msetnx
     if name == "msetex":
         return msetex
+    if name in ("digest", "delex"):
+        return string_digest_handler(name)
     return string_edit_handler(name)
 
 
