@@ -4,8 +4,8 @@ from ranvier.engine.modes.monitor cimport monitor_handler
 from ranvier.engine.modes.surroundings cimport surroundings_handler
 from ranvier.engine.native.bitmaps cimport bitmap_handler
 from ranvier.engine.native.blocking cimport blocking_handler
-from ranvier.engine.native.hyperloglogs cimport hyperloglog_handler
 from ranvier.engine.native.hashes cimport hash_handler
+from ranvier.engine.native.hyperloglogs cimport hyperloglog_handler
 from ranvier.engine.native.keys cimport key_handler
 from ranvier.engine.native.lists cimport list_handler
 from ranvier.engine.native.pubsub cimport pubsub_native
@@ -26,6 +26,7 @@ cdef native_t native_handler(str name) except? NULL:
         found = bitmap_handler(name)
     if found == NULL:
         found = hyperloglog_handler(name)
+    if found == NULL:
         found = hash_handler(name)
     if found == NULL:
         found = transaction_handler(name)
