@@ -276,7 +276,8 @@ def test_a_large_hash_expires_in_slices(timed: Timed) -> None:
     names = [f"field:{number}" for number in range(20_000)]
     for start in range(0, len(names), 1000):
         part = names[start : start + 1000]
-        timed.wire.call("HSETEX", "many", "PX", 10, "FIELDS", len(part), *(word for name in part for word in (name, "")))
+        pairs = [word for name in part for word in (name, "")]
+        timed.wire.call("HSETEX", "many", "PX", 10, "FIELDS", len(part), *pairs)
     timed.wait(11)
     timed.ask("DEBUG SET-ACTIVE-EXPIRE 1")
     while timed.ask("EXISTS many") == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ranvier.commands.numbers import cursor, integer
 from ranvier.commands.surroundings import Client
 from ranvier.commands.words import option
+from ranvier.engine.store.handles import DatabaseHandle
 from ranvier.engine.types.hash_handle import hash_of
 from ranvier.errors import CommandError
 from ranvier.keyspace.glob import compile_glob
@@ -16,7 +17,9 @@ def hscan(client: Client, args: list[bytes]) -> Reply:
     key, *options = args
     position = cursor(options[0])
     client.database.touch(key)
-    found = hash_of(client.database, key)
+    database = client.database
+    assert isinstance(database, DatabaseHandle)
+    found = hash_of(database, key)
     if not len(found):
         return [b"0", []]
     count, pattern, with_values = _scan_options(options[1:])

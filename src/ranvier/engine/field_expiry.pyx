@@ -1,9 +1,9 @@
 """Active expiry of the fields of hashes: the cycle that deletes what nobody writes over.
 
-Strategy. A database keeps the hashes of which fields expire in `volatile_hashes`, and such a hash its expiring fields in
-a table of their own. A step goes on in both where the last one ended, from the last home bucket down (the order in which
-a shrinking table gives buckets up), and looks at BUCKETS_PER_HASH home buckets of each hash it meets. Fields found past
-their time are collected first and deleted then: nothing changes under a visit.
+Strategy. A database keeps the hashes of which fields expire in `volatile_hashes`, and such a hash its expiring fields
+in a table of their own. A step goes on in both where the last one ended, from the last home bucket down (the order in
+which a shrinking table gives buckets up), and looks at BUCKETS_PER_HASH home buckets of each hash it meets. Fields
+found past their time are collected first and deleted then: nothing changes under a visit.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t

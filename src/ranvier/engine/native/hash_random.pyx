@@ -5,7 +5,6 @@ before remembered; anything else is one walk that keeps each field with the prob
 likely (selection sampling: Knuth, The Art of Computer Programming, 3.4.2, algorithm S).
 """
 
-from libc.stddef cimport size_t
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
 
 from ranvier.engine.core cimport Call

@@ -21,7 +21,8 @@ from ranvier.engine.memory cimport (
 from ranvier.engine.number cimport parse_integer, print_integer
 from ranvier.engine.store.access cimport entry_touch, initial_access
 from ranvier.engine.store.entry cimport (
-    ENCODING_BLOB, ENCODING_INLINE, ENCODING_INTEGER, ENTRY_EXPIRES, ENTRY_FIELDS_EXPIRE, INLINE_VALUE_LIMIT_BYTES, TYPE_STRING,
+    ENCODING_BLOB, ENCODING_INLINE, ENCODING_INTEGER, ENTRY_EXPIRES, ENTRY_FIELDS_EXPIRE,
+    INLINE_VALUE_LIMIT_BYTES, TYPE_STRING,
     Entry, entry_access, entry_drop_expiry, entry_encoding, entry_expiry, entry_head_size, entry_index_layout,
     entry_integer, entry_key, entry_key_length, entry_layout, entry_new, entry_pointer, entry_set_access,
     entry_set_integer, entry_set_pointer, entry_type, entry_value, entry_value_size, entry_with_expiry,

@@ -49,7 +49,8 @@ cdef struct HashLimits:
 ctypedef void (*field_visit_t)(void *context, const FieldView *view) noexcept nogil
 
 cdef const ValueKind *fields_kind() noexcept nogil
-cdef const Layout *field_index_layout() noexcept nogil                     # of a table over fields that another one owns
+# Of a table over fields that another one owns.
+cdef const Layout *field_index_layout() noexcept nogil
 
 
 cdef inline bint field_is_past(int64_t at_ms, int64_t now_ms) noexcept nogil:

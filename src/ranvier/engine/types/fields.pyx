@@ -1,14 +1,15 @@
 """The hash type over its two encodings.
 
-Strategy. A small hash is a listpack of names and values in turn: looking one up walks the names, of which there are few.
-Beyond hash-max-listpack-entries, with a longer string, or with a field that expires it becomes a `FieldTable`: the
-generic table over `Field`s, each one allocation. Fields that expire stand, by the same addresses, in a second table that
-exists only while there are any: the active cycle visits that one, so that its work follows what can expire, not the size
-of the hash. Encodings never change as a side effect: commands say when (`hash_will_take`, `hash_has_grown`), so that
+Strategy. A small hash is a listpack of names and values in turn: looking one up walks the names, which are few. Beyond
+hash-max-listpack-entries, with a longer string, or with a field that expires it becomes a `FieldTable`: the generic
+table over `Field`s, each one allocation. Fields that expire stand, by the same addresses, in a second table that exists
+only while there are any: the active cycle visits that one, so that its work follows what can expire, not the size of
+the hash. Encodings never change as a side effect: commands say when (`hash_will_take`, `hash_has_grown`), so that
 OBJECT ENCODING agrees with Valkey's. No hash becomes a listpack again.
 
 Invariants.
-- A field is in `expiring` exactly if FIELD_EXPIRES is set; whatever moves a field writes both slots before anyone looks.
+- A field is in `expiring` exactly if FIELD_EXPIRES is set; whatever moves a field writes both slots before anyone
+  looks.
 - `expiring` is NULL or holds something.
 - Between two commands no hash is empty.
 
@@ -96,7 +97,8 @@ cdef const Layout *field_index_layout() noexcept nogil:
     return &index_layout
 
 
-cdef Field *field_new(Memory *memory, const char *name, size_t length, size_t value_bytes, int64_t at_ms) noexcept nogil:
+cdef Field *field_new(Memory *memory, const char *name, size_t length, size_t value_bytes,
+                      int64_t at_ms) noexcept nogil:
     """A field whose value is not written yet."""
     cdef size_t head = sizeof(Field) + (8 if at_ms >= 0 else 0)
     cdef Field *field = <Field *>allocate(memory, head + length + value_bytes)

@@ -1,7 +1,7 @@
 """A hash under its key: `engine/types/value_access` with what is common to the hash commands.
 
-Order: `hash_open`, work on `opened.value`, then `hash_store` or `hash_taken_out`, then `changed`. A field whose time has
-passed is absent to every command (FIELD_PAST): who writes over it tells of its end first (`hash_tell_past`).
+Order: `hash_open`, work on `opened.value`, then `hash_store` or `hash_taken_out`, then `changed`. A field whose time
+has passed is absent to every command (FIELD_PAST): who writes over it tells of its end first (`hash_tell_past`).
 """
 
 from libc.stddef cimport size_t

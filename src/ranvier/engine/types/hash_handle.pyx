@@ -308,7 +308,7 @@ cdef class HashHandle:
         expiring = sum(at_ms >= 0 for _, _, at_ms in items)
         assert expiring == hash_expiring(&self.value), "wrong index of expiring fields"
         assert fields == NULL or (fields.expiring == NULL) == (expiring == 0), "an empty index"
-        for name, value, at_ms in items:
+        for name, _, at_ms in items:
             assert self.find(name, &view) and view.at_ms == at_ms, "a field that is not found"
 
 

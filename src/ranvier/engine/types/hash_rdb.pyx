@@ -1,9 +1,9 @@
 """Hashes in RDB form: a listpack as it is, a table as pairs, and as pairs with an expiry each when fields expire.
 
-A hash whose fields expire needs Valkey's type for it (RDB version 80), in which every field is followed by its moment in
-milliseconds, -1 for never. Read are the forms before listpacks, and Redis 7.4's two own forms, too: both begin with the
-earliest expiry; the one lists `expiry - earliest + 1` (0: never) before each pair, the other is a listpack of name, value,
-expiry (0: never). Fields whose time has passed are left out.
+A hash whose fields expire needs Valkey's type for it (RDB version 80), in which every field is followed by its moment
+in milliseconds, -1 for never. Read are the forms before listpacks, and Redis 7.4's two own forms, too: both begin with
+the earliest expiry; the one lists `expiry - earliest + 1` (0: never) before each pair, the other is a listpack of name,
+value, expiry (0: never). Fields whose time has passed are left out.
 """
 
 from libc.stddef cimport size_t
@@ -71,7 +71,7 @@ cdef void hash_save(Writer *writer, const Value *value) noexcept nogil:
 # ---- loading --------------------------------------------------------------------------------------------------------
 
 cdef HashLimits limits_of(const Reader *reader) noexcept nogil:
-    """Tables of loaded hashes are seeded by what the server's clock said: RESTORE's bytes are nobody's to foresee it."""
+    """Tables of loaded hashes are seeded by the clock and by addresses: who sends the bytes cannot foresee them."""
     cdef HashLimits limits
     limits.entries = reader.encodings.hash_entries
     limits.value_bytes = reader.encodings.hash_value_bytes
