@@ -136,7 +136,7 @@ def test_docs(bound: BoundCommand, reference: Wire) -> None:
 
 
 def test_what_does_not_exist() -> None:
-    assert command.command_info(HERE, [b"nosuch", b"hset", b"client|nosuch"]) == [None, None, None]
+    assert command.command_info(HERE, [b"nosuch", b"xgroup", b"client|nosuch"]) == [None, None, None]
     assert command.command_docs(HERE, [b"nosuch", b"client|nosuch", b"client id"]) == []
     assert plain(command.command_info(HERE, [b"CLIENT|ID"]))[0][0] == b"client|id"
     assert [name for name, _ in cast(Pairs, command.command_docs(HERE, [b"Client|Id"] * 2))] == [b"client|id"] * 2

@@ -182,6 +182,41 @@ pfadd k a ; pfdebug encoding k >
 set k v ; delex k > DEL k
 set k v ; delex k ifeq v > DEL k
 set k v ; delex k ifne v >
+; hset h a 1 b 2 > hset h a 1 b 2
+; hmset h a 1 > hmset h a 1
+; hsetnx h a 1 > hsetnx h a 1
+hset h a 1 ; hsetnx h a 2 >
+hset h a 1 b 2 ; hdel h a c > hdel h a c
+hset h a 1 ; hdel h a > hdel h a
+hset h a 1 ; hdel h b >
+; hincrby h a 5 > hincrby h a 5
+hsetex h pxat 4102444800000 fields 1 a 1 ; hincrby h a 5 > HSETEX h PXAT 4102444800000 FIELDS 1 a 6
+; hincrbyfloat h a 1.5 > HSET h a 1.5
+hsetex h pxat 4102444800000 fields 1 a 1 ; hincrbyfloat h a .5 > HSETEX h PXAT 4102444800000 FIELDS 1 a 1.5
+hset h a 1 b 2 ; hexpire h 10 fields 2 a c > HPEXPIREAT h 1700000010000 FIELDS 1 a
+hset h a 1 ; hexpire h 10 xx fields 1 a >
+hset h a 1 b 2 ; hexpire h 0 fields 2 a c > HDEL h a
+hset h a 1 ; hpexpire h 10 nx fields 1 a > HPEXPIREAT h 1700000000010 FIELDS 1 a
+hset h a 1 ; hexpireat h 4102444800 fields 1 a > HPEXPIREAT h 4102444800000 FIELDS 1 a
+hset h a 1 ; hexpireat h 1 fields 1 a > HDEL h a
+hset h a 1 ; hpexpireat h 4102444800000 fields 1 a > HPEXPIREAT h 4102444800000 FIELDS 1 a
+hset h a 1 ; hpexpireat h 4102444800000 fields 1 b >
+hsetex h ex 10 fields 1 a 1 ; hpersist h fields 2 a b > hpersist h fields 2 a b
+hset h a 1 ; hpersist h fields 1 a >
+hset h a 1 ; hgetex h fields 1 a >
+hset h a 1 ; hgetex h ex 10 fields 2 a b > HPEXPIREAT h 1700000010000 FIELDS 1 a
+hset h a 1 b 2 ; hgetex h exat 1 fields 1 a > HDEL h a
+hsetex h ex 10 fields 1 a 1 ; hgetex h persist fields 2 a b > HPERSIST h FIELDS 1 a
+hset h a 1 ; hgetex h persist fields 1 a >
+; hsetex h fields 1 a 1 > HSETEX h FIELDS 1 a 1
+; hsetex h ex 10 fnx fields 2 a 1 b 2 > HSETEX h PXAT 1700000010000 FIELDS 2 a 1 b 2
+hset h a 1 ; hsetex h keepttl fxx fields 1 a 2 > HSETEX h KEEPTTL FIELDS 1 a 2
+hset h a 1 ; hsetex h fnx fields 1 a 2 >
+hset h a 1 ; hsetex h exat 1 fields 2 a 2 b 3 > HDEL h a
+; hsetex h exat 1 fields 1 a 2 >
+hset h a 1 b 2 ; hgetdel h fields 2 a c > HDEL h a
+hset h a 1 ; hgetdel h fields 1 a > HDEL h a
+hset h a 1 ; hgetdel h fields 1 b >
 ; get k >
 """.replace("%payload", PAYLOAD).strip().splitlines()
 

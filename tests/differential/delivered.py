@@ -9,6 +9,7 @@ COMMANDS_TABLE = Path(__file__).parent.parent / "data" / "commands.tsv"
 GROUPS = (
     "string",
     "list",
+    "hash",
     "set",
     "bitmap",
     "hyperloglog",

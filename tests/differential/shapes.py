@@ -11,7 +11,7 @@ from harness.wire import Reply, Wire
 
 Request = tuple[bytes, ...]
 
-KEYS = (b"s", b"n", b"l", b"m", b"x", b"y", b"e", b"i", b"t")
+KEYS = (b"s", b"n", b"l", b"m", b"h", b"H", b"x", b"y", b"e", b"i", b"t")
 EDGE_NUMBERS = (
     *(b"0", b"-0", b"-1", b"1", b"2", b"-2", b"00", b"01", b"-01", b"+1", b" 1", b"1 ", b"1\n", b"0x10", b"1_0"),
     *(b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"-9223372036854775809"),
@@ -28,6 +28,7 @@ STRINGS = (
     *(b"9223372036854775808", b"3.0", b"1e2", b" 5", b"x" * 44, b"y" * 45, b"z" * 64, b"\x00\xff\r\n", b"\r\nPING\r\n"),
     *("ü€".encode(), b"abcabcabc", b"ohmytext", b"mynewtext", b"q" * 300, b"w" * 5000, b"a", b"b", b"c"),
 )
+FIELDS = (b"f0", b"f1", b"f2", b"f7", b"f299", b"nosuch", *STRINGS[:8], b"a", b"b")
 PATTERNS = (
     *(b"*", b"?", b"[a-m]", b"[^a-m]", b"s*", b"*x*", b"\\*", b"[", b"[a", b"[^", b"", b"***", b"[n-s]*", b"[m-a]"),
     *(b"a*b*c*d*e*f*g*h*i*j*k*l", b"\\", b"s", b"[]]", b"[a\\]x]", b"?" * 3),
@@ -46,6 +47,7 @@ COMMAND_NAMES = (b"get", b"SET", b"mget", b"msetex", b"lmpop", b"client|id", b"c
 # A number right behind these words (or of these commands) is a time: small positive ones are not sent.
 TIME_WORDS = {b"EX", b"PX", b"EXAT", b"PXAT"}
 TIME_COMMANDS = {b"EXPIRE", b"PEXPIRE", b"SETEX", b"PSETEX", b"EXPIREAT", b"PEXPIREAT"}
+FIELD_TIME_COMMANDS = {b"HEXPIRE", b"HPEXPIRE", b"HEXPIREAT", b"HPEXPIREAT"}      # their second argument alone
 SHORTEST_TIME = 100_000
 
 VALUE_POOLS = {
@@ -68,6 +70,7 @@ VALUE_POOLS = {
     "parameter": CONFIG_NAMES,
     "command-name": COMMAND_NAMES,
     "command": (b"get", b"SET", b"mget", b"msetex", b"nosuch", b"lmpop", b"lcs"),
+    "field": FIELDS,
     "cursor": (b"0", b"0", b"0", b"1", b"x", b"18446744073709551615", b"18446744073709551616", b"-1"),
     "protover": (b"2", b"3", b"4", b"1", b"x", b"", b"02"),
     "clientname": (b"me", b"a b", b"", b"x\n", b"name-1"),
@@ -162,17 +165,19 @@ class Generator:
             (b"RPUSH", b"m", *long_list),
             (b"SADD", b"i", *INTEGERS[: self.choose.randrange(1, 17)]),
             (b"SADD", b"t", *self.choose.choice((elements, long_list))),
+            (b"HSET", b"h", *elements, *elements),
+            (b"HSET", b"H", *(part for index, value in enumerate(long_list) for part in (b"f%d" % index, value))),
             (b"SET", b"e", text, b"EX", b"100000"),
         ]
 
     def _all(self, arguments: tuple[Argument, ...]) -> list[bytes]:
-        """The arguments in order; a `numkeys` gets the number of repetitions of what follows it."""
+        """The arguments in order; a `numkeys` or `numfields` gets the number of repetitions of what follows it."""
         produced: list[bytes] = []
         count_at: int | None = None
         for argument in arguments:
             if "optional" in argument.flags and self.choose.random() < 0.5:
                 continue
-            if argument.name == "numkeys":
+            if argument.name in ("numkeys", "numfields"):
                 count_at = len(produced)
                 produced.append(b"0")
                 continue
@@ -223,7 +228,8 @@ def _without_short_times(request: Request) -> Request:
     """The request with every time that would run out during the test made long."""
     changed = list(request)
     for index, argument in enumerate(request):
-        is_time = request[0].upper() in TIME_COMMANDS or request[index - 1].upper() in TIME_WORDS
+        is_time = request[0].upper() in TIME_COMMANDS or request[index - 1].upper() in TIME_WORDS \
+            or (index == 2 and request[0].upper() in FIELD_TIME_COMMANDS)
         if index and is_time and argument.isdigit() and 0 < int(argument) < SHORTEST_TIME and len(argument) < 8:
             changed[index] = b"%d" % (int(argument) + 1_000_000)
     return tuple(changed)

@@ -17,6 +17,7 @@ class Keys:
     count: int
     volatile_count: int = 0
     average_ttl_ms: int = 0
+    volatile_hash_count: int = 0
 
     def __len__(self) -> int:
         return self.count

@@ -52,6 +52,7 @@ cdef dict engine_figures(const Core *core):
         "keyspace_hits": core.keyspace.hits,
         "keyspace_misses": core.keyspace.misses,
         "expired_keys": core.keyspace.expired,
+        "expired_fields": core.keyspace.expired_fields,
         "freed_items": core.keyspace.freed_total,
         "lazyfree_pending": core.keyspace.garbage_count,
         "used_memory_bytes": core.memory.used_bytes,

@@ -583,6 +583,7 @@ cdef class Engine:
         """CONFIG RESETSTAT."""
         memset(&self.core.statistics, 0, sizeof(self.core.statistics))
         self.core.keyspace.hits = self.core.keyspace.misses = self.core.keyspace.expired = 0
+        self.core.keyspace.expired_fields = 0
         self.commands.reset_statistics()
 
     def close(self) -> None:

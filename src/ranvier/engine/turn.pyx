@@ -28,6 +28,7 @@ from ranvier.engine.core cimport (
 from ranvier.engine.dispatch cimport process_requests
 from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.evict_keys cimport over_memory
+from ranvier.engine.field_expiry cimport expire_fields_slice
 from ranvier.engine.figures cimport roll_peaks
 from ranvier.engine.input cimport (
     RECEIVED_END,
@@ -381,6 +382,13 @@ cdef bint expire_some_keys(Core *core) noexcept:
         while database.expires.count > 0:
             seen = 0
             expired = database_expire_slice(database, core.limits.expire_buckets, &seen)
+            if now_ns() > end_ns:
+                return expired * 10 > seen
+            if expired * 10 <= seen:
+                break
+        while database.volatile_hashes.count > 0 and core.keyspace.expires_are_deletes:
+            seen = 0
+            expired = expire_fields_slice(core, database, core.limits.expire_buckets, &seen)
             if now_ns() > end_ns:
                 return expired * 10 > seen
             if expired * 10 <= seen:

@@ -24,6 +24,8 @@ class DatabaseFigures(Protocol):
     def volatile_count(self) -> int: ...
     @property
     def average_ttl_ms(self) -> int: ...
+    @property
+    def volatile_hash_count(self) -> int: ...
     def __len__(self) -> int: ...
 
 
@@ -223,7 +225,7 @@ def _keyspace_lines(source: InfoSource) -> Iterable[str]:
     for database in source.databases():
         if len(database):
             yield (f"db{database.index}:keys={len(database)},expires={database.volatile_count},"
-                   f"avg_ttl={database.average_ttl_ms},keys_with_volatile_items=0")
+                   f"avg_ttl={database.average_ttl_ms},keys_with_volatile_items={database.volatile_hash_count}")
 
 
 _LISTS: Final[dict[str, Callable[[InfoSource], Iterable[str]]]] = {

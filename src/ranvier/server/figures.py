@@ -98,6 +98,7 @@ class Figures:
             "keyspace_hits": counters["keyspace_hits"],
             "keyspace_misses": counters["keyspace_misses"],
             "expired_keys": counters["expired_keys"],
+            "expired_fields": counters["expired_fields"],
             "client_query_buffer_limit_disconnections": counters["query_buffer_disconnections"],
             "client_output_buffer_limit_disconnections": counters["output_buffer_disconnections"],
             "client_closes": ",".join(f"{reason}={count}" for reason, count in self._server.closed.counts.items()),

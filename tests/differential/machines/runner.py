@@ -1,11 +1,11 @@
 """Random state machines, one per type, beside live Valkey: what every one of them shares.
 
-A machine is its rules: functions that make one request for a key. A round runs some hundred of them, on a few keys, with
-thresholds drawn from a short list, on both servers; after each request OBJECT ENCODING of its key is compared, at the end
-of the round what the keys hold. A difference is shrunk to the fewest requests that show it (`differential.compare`).
+A machine is its rules: functions that make one request for a key. A round runs some hundred of them, on a few keys,
+with thresholds drawn from a short list, on both servers; after each request OBJECT ENCODING of its key is compared, at
+the end of the round what the keys hold. A difference is shrunk to the fewest requests that show it.
 
-A type's file makes a `Machine` and calls `run_machine`; see test_hash_machine.py. RANVIER_MACHINE_COMMANDS sets how many
-commands all rounds of a type send together (CI: 5,000; nightly: 100,000). Equal seeds: equal commands.
+A type's file makes a `Machine` and calls `run_machine`; see test_hash_machine.py. RANVIER_MACHINE_COMMANDS sets how
+many commands all rounds of a type send together (CI: 5,000; nightly: 100,000). Equal seeds: equal commands.
 """
 
 import contextlib
@@ -32,8 +32,8 @@ Rule = Callable[[random.Random, bytes], Request]
 class Machine:
     """What is random about one type.
 
-    `rules` with their weights; `probes` asks what a key of the type holds, at the end of a round; `settings` are choices
-    of CONFIG SET's arguments, of which a round draws one (small thresholds are crossed more often).
+    `rules` with their weights; `probes` asks what a key of the type holds, at the end of a round; `settings` are
+    choices of CONFIG SET's arguments, of which a round draws one (small thresholds are crossed more often).
     """
 
     name: str

@@ -117,8 +117,8 @@ MACHINE = Machine(
         (6, on_names(b"HDEL")), (2, on_key(b"HLEN")), (2, on_name(b"HEXISTS")), (2, on_name(b"HSTRLEN")),
         (2, on_key(b"HGETALL")), (2, on_key(b"HKEYS")), (2, on_key(b"HVALS")), (4, add(b"HINCRBY")),
         (4, add(b"HINCRBYFLOAT")), (3, hrandfield), (2, hscan), (5, expire), (2, on_fields(b"HPEXPIRETIME")),
-        (2, on_fields(b"HEXPIRETIME")), (3, on_fields(b"HPERSIST")), (4, hgetex), (5, hsetex), (3, on_fields(b"HGETDEL")),
-        (3, other),
+        (2, on_fields(b"HEXPIRETIME")), (3, on_fields(b"HPERSIST")), (4, hgetex), (5, hsetex),
+        (3, on_fields(b"HGETDEL")), (3, other),
     ),
     probes=probes,
     settings=(

@@ -12,9 +12,9 @@ from ranvier.engine.modes.blocked cimport (
     TIMED_OUT_NULL, TIMED_OUT_NULL_ARRAY, TIMED_OUT_ZERO, TIMED_OUT_ZEROS, block_for, block_on_keys,
 )
 from ranvier.engine.native.common cimport arg_bytes, integer_argument
+from ranvier.engine.native.float_text cimport parse_long_double
 from ranvier.engine.native.list_moves cimport move_element
 from ranvier.engine.native.lists cimport PopRequest, parse_pop_request, pop_and_reply, pop_from_first
-from ranvier.engine.native.string_edits cimport parse_long_double
 from ranvier.engine.number cimport parse_integer
 from ranvier.engine.reply cimport reply_array, reply_bulk, reply_error, reply_integer
 from ranvier.engine.store.entry cimport TYPE_LIST

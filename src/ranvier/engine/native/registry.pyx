@@ -4,6 +4,7 @@ from ranvier.engine.modes.monitor cimport monitor_handler
 from ranvier.engine.modes.surroundings cimport surroundings_handler
 from ranvier.engine.native.bitmaps cimport bitmap_handler
 from ranvier.engine.native.blocking cimport blocking_handler
+from ranvier.engine.native.hashes cimport hash_handler
 from ranvier.engine.native.hyperloglogs cimport hyperloglog_handler
 from ranvier.engine.native.keys cimport key_handler
 from ranvier.engine.native.lists cimport list_handler
@@ -25,6 +26,8 @@ cdef native_t native_handler(str name) except? NULL:
         found = bitmap_handler(name)
     if found == NULL:
         found = hyperloglog_handler(name)
+    if found == NULL:
+        found = hash_handler(name)
     if found == NULL:
         found = transaction_handler(name)
     if found == NULL:

@@ -17,6 +17,7 @@ from ranvier.engine.native.common cimport (
     reply_syntax_error,
     store,
 )
+from ranvier.engine.native.float_text cimport FLOAT_BYTES, parse_long_double, print_long_double
 from ranvier.engine.number cimport parse_integer
 from ranvier.engine.reply cimport (
     reply_array,
@@ -46,18 +47,11 @@ from ranvier.engine.store.entry cimport (
     entry_type,
 )
 
-cdef extern from "<stdlib.h>" nogil:
-    long double strtold(const char *text, char **end)
-
-cdef extern from "<stdio.h>" nogil:
-    int snprintf(char *target, size_t size, const char *format, ...)
-
 cdef extern from "<math.h>" nogil:
     bint isnan(long double value)
     bint isinf(long double value)
 
 cdef enum:
-    FLOAT_BYTES = 5120           # the longest long double in plain notation, and more
     LCS_CELLS_LIMIT = 1 << 28    # 1 GiB of table: two strings of 16 KB
 
 
@@ -138,35 +132,6 @@ cdef void decrby(Call *call) noexcept:
         reply_error(call, b"ERR decrement would overflow")
         return
     add(call, -delta)
-
-
-cdef bint parse_long_double(const char *text, size_t length, long double *value) noexcept nogil:
-    """As C's strtold reads it, the whole text and no NaN."""
-    cdef char copy[FLOAT_BYTES]
-    cdef char *end = NULL
-    if length == 0 or length >= FLOAT_BYTES or text[0] == c' ' or (text[0] >= c'\t' and text[0] <= c'\r'):
-        return False
-    memcpy(copy, text, length)
-    copy[length] = 0
-    value[0] = strtold(copy, &end)
-    return end == copy + length and not isnan(value[0])
-
-
-cdef size_t print_long_double(char *target, long double value) noexcept nogil:
-    """Plain notation, 17 digits behind the point, no trailing zeros."""
-    cdef int length = snprintf(target, FLOAT_BYTES, b"%.17Lf", value)
-    cdef int i
-    for i in range(length):
-        if target[i] == c'.':
-            while target[length - 1] == c'0':
-                length -= 1
-            if target[length - 1] == c'.':
-                length -= 1
-            break
-    if length == 2 and target[0] == c'-' and target[1] == c'0':
-        target[0] = c'0'
-        length = 1
-    return length
 
 
 cdef void incrbyfloat(Call *call) noexcept:

@@ -17,6 +17,8 @@ cdef struct Database:
     Table keys
     Table expires                # the same entries, by the same keys; owns nothing
     uint64_t expire_cursor       # where the active cycle goes on
+    Table volatile_hashes        # entries whose fields expire, by the same keys; owns nothing
+    uint64_t volatile_cursor     # as expire_cursor
     expired_t on_expired
     void *on_expired_context
     int64_t expires_total_ms     # last estimate of the average TTL, for INFO keyspace
@@ -82,6 +84,9 @@ cdef Entry *database_random(Database *database) noexcept
 
 # at_ms < 0 removes the expiry. The entry may move: the new address is returned.
 cdef Entry *database_set_expiry(Database *database, uint64_t hash, Entry *entry, int64_t at_ms) noexcept
+
+# Note whether fields of this hash expire; whoever stores a hash says so.
+cdef void database_set_volatile(Database *database, uint64_t hash, Entry *entry, bint on) noexcept nogil
 
 # One bounded step of active expiry: looks at no more than `buckets` home buckets of the expiry index; returns the
 # number of keys it expired, and in *seen how many it looked at.

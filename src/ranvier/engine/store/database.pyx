@@ -4,8 +4,9 @@ Strategy. An entry is one allocation whose address stands in `keys`, and also in
 second table holds the same addresses under the same hashes, so that it costs eight bytes and a tag per volatile key.
 Whatever changes an entry's size may move it, and then both slots are written here, before anyone looks again.
 Invariants:
-- An entry is in `expires` exactly if ENTRY_EXPIRES is set; `expires` owns nothing.
-- An entry is unlinked from both tables before its memory goes.
+- An entry is in `expires` exactly if ENTRY_EXPIRES is set, and in `volatile_hashes` exactly if ENTRY_FIELDS_EXPIRE is;
+  both own nothing.
+- An entry is unlinked from all tables before its memory goes.
 - No call does more than a named amount of work: a value whose freeing is expensive goes to the garbage queue instead,
   and a flushed table goes there whole. What waits there is detached: no key leads to it.
 """
@@ -20,7 +21,8 @@ from ranvier.engine.memory cimport (
 from ranvier.engine.number cimport parse_integer, print_integer
 from ranvier.engine.store.access cimport entry_touch, initial_access
 from ranvier.engine.store.entry cimport (
-    ENCODING_BLOB, ENCODING_INLINE, ENCODING_INTEGER, ENTRY_EXPIRES, INLINE_VALUE_LIMIT_BYTES, TYPE_STRING,
+    ENCODING_BLOB, ENCODING_INLINE, ENCODING_INTEGER, ENTRY_EXPIRES, ENTRY_FIELDS_EXPIRE,
+    INLINE_VALUE_LIMIT_BYTES, TYPE_STRING,
     Entry, entry_access, entry_drop_expiry, entry_encoding, entry_expiry, entry_head_size, entry_index_layout,
     entry_integer, entry_key, entry_key_length, entry_layout, entry_new, entry_pointer, entry_set_access,
     entry_set_integer, entry_set_pointer, entry_type, entry_value, entry_value_size, entry_with_expiry,
@@ -48,19 +50,22 @@ cdef Database *database_new(int index, Keyspace *keyspace, uint64_t seed0, uint6
     database.keyspace = keyspace
     table_init(&database.keys, keyspace.memory, entry_layout(), seed0, seed1)
     table_init(&database.expires, keyspace.memory, entry_index_layout(), seed0, seed1)
+    table_init(&database.volatile_hashes, keyspace.memory, entry_index_layout(), seed0, seed1)
     return database
 
 
 cdef void database_free(Database *database) noexcept:
+    table_clear(&database.volatile_hashes)
     table_clear(&database.expires)
     table_clear(&database.keys)
     release(database.keyspace.memory, database)
 
 
 cdef void database_flush(Database *database) noexcept:
+    discard_table(database.keyspace, &database.volatile_hashes)
     discard_table(database.keyspace, &database.expires)
     discard_table(database.keyspace, &database.keys)
-    database.expire_cursor = 0
+    database.expire_cursor = database.volatile_cursor = 0
     database.expires_total_ms = 0
     if database.keyspace.garbage_count <= LAZY_EFFORT:
         free_garbage(database.keyspace, LAZY_EFFORT)
@@ -71,10 +76,14 @@ cdef void database_swap(Database *one, Database *other) noexcept:
     one.keys = other.keys
     one.expires = other.expires
     one.expire_cursor = other.expire_cursor
+    one.volatile_hashes = other.volatile_hashes
+    one.volatile_cursor = other.volatile_cursor
     one.expires_total_ms = other.expires_total_ms
     other.keys = kept.keys
     other.expires = kept.expires
     other.expire_cursor = kept.expire_cursor
+    other.volatile_hashes = kept.volatile_hashes
+    other.volatile_cursor = kept.volatile_cursor
     other.expires_total_ms = kept.expires_total_ms
 
 
@@ -94,6 +103,8 @@ cdef void unlink_entry(Database *database, uint64_t hash, Entry *entry) noexcept
     cdef size_t length = entry_key_length(entry)
     if entry.flags & ENTRY_EXPIRES:
         table_remove(&database.expires, hash, key, length)
+    if entry.flags & ENTRY_FIELDS_EXPIRE:
+        table_remove(&database.volatile_hashes, hash, key, length)
     table_remove(&database.keys, hash, key, length)
 
 
@@ -167,6 +178,7 @@ cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *se
 
 cdef Entry *database_set_expiry(Database *database, uint64_t hash, Entry *entry, int64_t at_ms) noexcept:
     cdef void **slot
+    cdef void **other = NULL
     if at_ms < 0:
         if entry.flags & ENTRY_EXPIRES:
             table_remove(&database.expires, hash, entry_key(entry), entry_key_length(entry))
@@ -176,10 +188,24 @@ cdef Entry *database_set_expiry(Database *database, uint64_t hash, Entry *entry,
         entry_write_expiry(entry, at_ms)
         return entry
     slot = table_find(&database.keys, hash, entry_key(entry), entry_key_length(entry))
+    if entry.flags & ENTRY_FIELDS_EXPIRE:
+        other = table_find(&database.volatile_hashes, hash, entry_key(entry), entry_key_length(entry))
     entry = entry_with_expiry(database.keyspace.memory, entry, at_ms)
     slot[0] = entry
+    if other != NULL:
+        other[0] = entry
     table_insert(&database.expires, hash, entry)
     return entry
+
+
+cdef void database_set_volatile(Database *database, uint64_t hash, Entry *entry, bint on) noexcept nogil:
+    if on == (entry.flags & ENTRY_FIELDS_EXPIRE != 0):
+        return
+    entry.flags ^= ENTRY_FIELDS_EXPIRE
+    if on:
+        table_insert(&database.volatile_hashes, hash, entry)
+    else:
+        table_remove(&database.volatile_hashes, hash, entry_key(entry), entry_key_length(entry))
 
 
 # --- look-ups ---
@@ -230,6 +256,8 @@ cdef Entry *refit_entry(Database *database, uint64_t hash, Entry *entry, size_t 
     table_find(&database.keys, hash, key, entry_key_length(entry))[0] = fitting
     if entry.flags & ENTRY_EXPIRES:
         table_find(&database.expires, hash, key, entry_key_length(entry))[0] = fitting
+    if entry.flags & ENTRY_FIELDS_EXPIRE:
+        table_find(&database.volatile_hashes, hash, key, entry_key_length(entry))[0] = fitting
     release(memory, entry)
     return fitting
 
@@ -245,6 +273,7 @@ cdef Entry *place_value(Database *database, uint64_t hash, const char *key, size
         entry_set_access(entry, initial_access(database.keyspace))
         insert_key(database, hash, entry)
         return entry
+    database_set_volatile(database, hash, entry, False)
     if entry_encoding(entry) > ENCODING_INTEGER:
         free_value(database.keyspace, entry_encoding(entry), entry_pointer(entry), True)
         entry.kind = TYPE_STRING | (ENCODING_INTEGER << 4)       # eight bytes that own nothing
@@ -369,6 +398,7 @@ cdef Entry *database_put(Database *database, uint64_t hash, const char *key, siz
         entry = entry_new(database.keyspace.memory, key, length, entry_expiry(taken), value_size)
         entry.kind = taken.kind
         entry.value_length = taken.value_length
+        entry.flags |= taken.flags & ENTRY_FIELDS_EXPIRE
         entry_set_access(entry, entry_access(taken))
         memcpy(entry_value(entry), entry_value(taken), value_size)
         release(database.keyspace.memory, taken)
@@ -377,6 +407,8 @@ cdef Entry *database_put(Database *database, uint64_t hash, const char *key, siz
     insert_key(database, hash, entry)
     if entry.flags & ENTRY_EXPIRES:
         table_insert(&database.expires, hash, entry)
+    if entry.flags & ENTRY_FIELDS_EXPIRE:
+        table_insert(&database.volatile_hashes, hash, entry)
     return entry
 
 
@@ -410,6 +442,7 @@ cdef Entry *database_copy(Database *source, const Entry *entry, Database *target
     else:
         copy = database_set_pointer(target, hash, key, length, entry_type(entry), encoding,
                                     value_kind(encoding).copy(target.keyspace.memory, entry_pointer(entry)), False)
+    database_set_volatile(target, hash, copy, entry.flags & ENTRY_FIELDS_EXPIRE != 0)
     return database_set_expiry(target, hash, copy, at_ms)
 
 

@@ -26,7 +26,7 @@ cdef enum Encoding:
     ENCODING_LISTPACK = 3    # the address of a listpack blob (engine/types/packed)
     ENCODING_QUICKLIST = 4   # the address of a Quicklist (engine/types/packed)
     ENCODING_INTSET = 5      # the address of an intset
-    ENCODING_TABLE = 6       # the address of a hash table: the fields of a hash
+    ENCODING_FIELDS = 6      # the address of a FieldTable (engine/types/fields): a hash
     ENCODING_ORDERED = 7     # the address of an order-statistic index: a sorted set
     ENCODING_STREAM = 8      # the address of a stream
     ENCODING_MEMBERS = 9     # the address of a hash table: the members of a set
@@ -36,6 +36,7 @@ cdef enum:
 
 cdef enum EntryFlag:
     ENTRY_EXPIRES = 1        # an int64 of wall-clock milliseconds stands before the key
+    ENTRY_FIELDS_EXPIRE = 4  # a hash of which fields expire: it stands in the database's `volatile_hashes`
     ENTRY_WIDE = 2           # key longer than 255 bytes: a uint32 key length stands behind the header (8 bytes used)
 
 cdef struct Entry:

@@ -112,6 +112,11 @@ cdef class DatabaseHandle:
         return self.database.expires.count
 
     @property
+    def volatile_hash_count(self) -> int:
+        """Hashes of which fields have an expiry."""
+        return self.database.volatile_hashes.count
+
+    @property
     def average_ttl_ms(self) -> int:
         """The active cycle's estimate, 0 when it has none."""
         return self.database.expires_total_ms

@@ -31,6 +31,7 @@ cdef struct Keyspace:
     int64_t hits
     int64_t misses
     int64_t expired
+    int64_t expired_fields       # of hashes
     uint64_t random              # xorshift state
     int expires_are_deletes      # 0 on a replica or when paused: expired keys are hidden but not deleted
     int expired_are_shown        # nonzero while a command of an import source looks keys up

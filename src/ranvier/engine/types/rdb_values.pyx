@@ -7,12 +7,16 @@ goes to the database's own way of storing strings, which finds the encoding.
 from libc.string cimport memset
 
 from ranvier.engine.memory cimport Memory, blob_release
-from ranvier.engine.store.database cimport database_set_blob, database_set_pointer, database_set_string, entry_string
+from ranvier.engine.store.database cimport (
+    database_set_blob, database_set_pointer, database_set_string, database_set_volatile, entry_string,
+)
 from ranvier.engine.store.entry cimport (
     ENCODING_INTEGER, INLINE_VALUE_LIMIT_BYTES, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM,
     TYPE_STRING, entry_encoding, entry_integer, entry_pointer, entry_type,
 )
 from ranvier.engine.store.value cimport value_free
+from ranvier.engine.types.fields cimport hash_expiring
+from ranvier.engine.types.hash_rdb cimport hash_codec
 from ranvier.engine.types.list_rdb cimport list_codec
 from ranvier.engine.types.rdb cimport (
     DIGITS_BYTES, RDB_HASH, RDB_HASH_EXPIRING, RDB_HASH_LISTPACK, RDB_HASH_REDIS_EXPIRING, RDB_HASH_REDIS_LISTPACK,
@@ -30,6 +34,7 @@ cdef enum:
 cdef const ValueCodec *CODECS[TYPES]
 CODECS[<int>TYPE_LIST] = list_codec()
 CODECS[<int>TYPE_SET] = set_codec()
+CODECS[<int>TYPE_HASH] = hash_codec()
 
 
 cdef int value_type_of(int rdb_type) noexcept nogil:
@@ -101,8 +106,11 @@ cdef Entry *put_loaded(Database *database, uint64_t hash, const char *key, size_
     cdef Entry *entry
     cdef ReadString *text = &loaded.text
     if loaded.type != TYPE_STRING:
-        return database_set_pointer(database, hash, key, length, loaded.type, loaded.value.encoding,
-                                    loaded.value.pointer, False)
+        entry = database_set_pointer(database, hash, key, length, loaded.type, loaded.value.encoding,
+                                     loaded.value.pointer, False)
+        if loaded.type == TYPE_HASH:
+            database_set_volatile(database, hash, entry, hash_expiring(&loaded.value) != 0)
+        return entry
     if text.blob != NULL and text.length > INLINE_VALUE_LIMIT_BYTES:
         entry = database_set_blob(database, hash, key, length, text.blob, False)
         text.blob = NULL
