@@ -208,6 +208,11 @@ zadd z 1 a 2 b ; zmpop 1 z max > ZPOPMAX z 1
 zadd z 1 a 2 b ; bzpopmin k z 0 > ZPOPMIN z
 zadd z 1 a ; bzpopmax z 1 > ZPOPMAX z
 zadd z 1 a 2 b ; bzmpop 0 2 k z min count 5 > ZPOPMIN z 2
+zadd z 1 a 2 b ; zunionstore y 2 z k weights 2 3 > zunionstore y 2 z k weights 2 3
+set y x ; zunionstore y 1 z > zunionstore y 1 z
+; zunionstore y 1 z >
+zadd z 1 a;sadd s a b ; zinterstore y 2 z s > zinterstore y 2 z s
+zadd z 1 a;zadd y 1 a ; zdiffstore y 2 z y > zdiffstore y 2 z y
 ; get k >
 """.replace("%payload", PAYLOAD).strip().splitlines()
 

@@ -103,6 +103,8 @@ MUST_DIFFER: dict[bytes, Equal] = {
     b"SPOP": same_members,                      # of all members: with any other count the servers part
     b"SRANDMEMBER": same_choice,
     b"SSCAN": same_shape,
+    b"ZRANDMEMBER": same_choice,
+    b"ZSCAN": same_shape,
     b"SCAN": same_shape,
     b"TIME": same_shape,
     b"MEMORY|USAGE": same_shape,

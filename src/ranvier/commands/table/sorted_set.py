@@ -61,6 +61,7 @@ COMMANDS = (
         complexity="O(L + (N-K)log(N)) for L members altogether, N in the first set and K in the result.",
         summary="Returns the first sorted set without the members of the others.",
         arguments="numkeys:integer key@0... [WITHSCORES]",
+        handler="native:zdiff",
     ),
     command(
         "ZDIFFSTORE", -4, "write denyoom", "1 OW update; 2# RO access",
@@ -68,7 +69,8 @@ COMMANDS = (
         complexity="O(L + (N-K)log(N)) for L members altogether, N in the first set and K in the result.",
         summary="Stores the difference of sorted sets.",
         arguments="destination@0 numkeys:integer key@1...",
-        propagated="DEL destination, then ZADD destination score member...",
+        propagated="verbatim",
+        handler="native:zdiffstore",
     ),
     command(
         "ZINCRBY", 4, "write denyoom fast", "1 RW access update",
@@ -84,12 +86,14 @@ COMMANDS = (
         summary="Returns the members common to all sorted sets.",
         arguments="numkeys:integer key@0... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM | MIN | MAX)] "
                   "[WITHSCORES]",
+        handler="native:zinter",
     ),
     command(
         "ZINTERCARD", -3, "readonly", "1# RO access",
         since="7.0.0", complexity="O(N*K) for K sets and N members in the smallest.",
         summary="Counts the members common to all sorted sets.",
         arguments="numkeys:integer key@0... [LIMIT limit:integer]",
+        handler="native:zintercard",
     ),
     command(
         "ZINTERSTORE", -4, "write denyoom", "1 OW update; 2# RO access",
@@ -97,7 +101,8 @@ COMMANDS = (
         summary="Stores the members common to all sorted sets.",
         arguments="destination@0 numkeys:integer key@1... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM | "
                   "MIN | MAX)]",
-        propagated="DEL destination, then ZADD destination score member...",
+        propagated="verbatim",
+        handler="native:zinterstore",
     ),
     command(
         "ZLEXCOUNT", 4, "readonly fast", "1 RO access",
@@ -143,6 +148,7 @@ COMMANDS = (
         since="6.2.0", complexity="O(N) where N is the number of members returned",
         summary="Returns random members.",
         arguments="key@0 [options(count:integer [WITHSCORES])]",
+        handler="native:zrandmember",
     ),
     command(
         "ZRANGE", -4, "readonly", "1 RO access",
@@ -247,6 +253,7 @@ COMMANDS = (
         since="2.8.0", complexity="O(1) for every call, O(N) for a whole walk over N elements.",
         summary="Walks over the members of a sorted set.",
         arguments="key@0 cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [NOSCORES]",
+        handler="native:zscan",
     ),
     command(
         "ZSCORE", 3, "readonly fast", "1 RO access",
@@ -261,6 +268,7 @@ COMMANDS = (
         summary="Returns the members of all sorted sets.",
         arguments="numkeys:integer key@0... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM | MIN | MAX)] "
                   "[WITHSCORES]",
+        handler="native:zunion",
     ),
     command(
         "ZUNIONSTORE", -4, "write denyoom", "1 OW update; 2# RO access",
@@ -268,6 +276,7 @@ COMMANDS = (
         summary="Stores the members of all sorted sets.",
         arguments="destination@0 numkeys:integer key@1... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM | "
                   "MIN | MAX)]",
-        propagated="DEL destination, then ZADD destination score member...",
+        propagated="verbatim",
+        handler="native:zunionstore",
     ),
 )

@@ -23,10 +23,11 @@ cdef native_t native_handler(str name) except? NULL:
     if found == NULL:
         found = set_handler(name)
     if found == NULL:
+        found = sorted_set_handler(name)
+    if found == NULL:
         found = bitmap_handler(name)
     if found == NULL:
         found = hyperloglog_handler(name)
-        found = sorted_set_handler(name)
     if found == NULL:
         found = transaction_handler(name)
     if found == NULL:

@@ -1,7 +1,8 @@
 """Native handlers of the group sorted-set: adding, removing, and looking members up.
 
 `native/sorted_set_ranges` holds those that name ranges, `native/sorted_set_pops` those that take from the ends,
-`native/sorted_set_algebra` those that combine sets. Members are replied straight from the set into the output buffer.
+`native/sorted_set_algebra` those that combine sets, `native/sorted_set_chance` and `native/sorted_set_walk` ZRANDMEMBER
+and ZSCAN. Members are replied straight from the set into the output buffer.
 """
 
 from libc.stddef cimport size_t
@@ -11,9 +12,12 @@ from ranvier.engine.core cimport Arg, Call
 from ranvier.engine.dispatch cimport propagate_as, propagates
 from ranvier.engine.memory cimport allocate, release
 from ranvier.engine.native.common cimport arg_bytes, arg_is, reply_syntax_error, reply_wrong_arity
+from ranvier.engine.native.sorted_set_algebra cimport sorted_set_algebra_handler
+from ranvier.engine.native.sorted_set_chance cimport sorted_set_chance_handler
 from ranvier.engine.native.sorted_set_pops cimport sorted_set_pop_handler
 from ranvier.engine.native.sorted_set_ranges cimport sorted_set_range_handler
 from ranvier.engine.native.sorted_set_replies cimport reply_score
+from ranvier.engine.native.sorted_set_walk cimport sorted_set_walk_handler
 from ranvier.engine.reply cimport reply_array, reply_error, reply_integer, reply_null, reply_null_array
 from ranvier.engine.types.score cimport SCORE_TEXT_BYTES, parse_score, print_score
 from ranvier.engine.types.sorted_set cimport (
@@ -49,7 +53,15 @@ cdef native_t sorted_set_handler(str name) except? NULL:
     if name == "zrem":
         return zrem
     found = sorted_set_range_handler(name)
-    return found if found != NULL else sorted_set_pop_handler(name)
+    if found == NULL:
+        found = sorted_set_pop_handler(name)
+    if found == NULL:
+        found = sorted_set_algebra_handler(name)
+    if found == NULL:
+        found = sorted_set_chance_handler(name)
+    if found == NULL:
+        found = sorted_set_walk_handler(name)
+    return found
 
 
 # ---- ZADD -----------------------------------------------------------------------------------------------------------
