@@ -65,7 +65,8 @@ def rank(command: bytes) -> Rule:
 
 
 def limit(choose: random.Random) -> tuple[bytes, ...]:
-    return choose.choice(((), (), (b"LIMIT", choose.choice((b"0", b"1", b"2", b"5")), choose.choice((b"-1", b"1", b"3")))))
+    option = b"LIMIT", choose.choice((b"0", b"1", b"2", b"5")), choose.choice((b"-1", b"1", b"3"))
+    return choose.choice(((), (), option))
 
 
 def zrange(choose: random.Random, key: bytes) -> Request:
