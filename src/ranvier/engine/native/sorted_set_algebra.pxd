@@ -1,4 +1,4 @@
-"""Native handlers of the group sorted-set that combine sets: ZUNION, ZINTER, ZDIFF, their STORE forms, and ZINTERCARD."""
+"""Native handlers of the group sorted-set that combine sets: ZUNION, ZINTER, ZDIFF and their kin."""
 
 from ranvier.engine.core cimport native_t
 
