@@ -59,7 +59,9 @@ def content(wire: Wire) -> object:
         case b"set":
             return kind, sorted(item.text for item in wire.call("SMEMBERS", "k").items)
         case b"zset":
-            return kind, wire.call("ZRANGE", "k", 0, -1, "WITHSCORES").plain()
+            # As numbers: Redis 7.0 prints all 17 digits, Valkey fewer.
+            items = [item.text for item in wire.call("ZRANGE", "k", 0, -1, "WITHSCORES").items]
+            return kind, [(name, float(score)) for name, score in zip(items[::2], items[1::2], strict=True)]
         case b"hash":
             items = [item.text for item in wire.call("HGETALL", "k").items]
             return kind, sorted(zip(items[::2], items[1::2], strict=True))

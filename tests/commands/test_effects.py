@@ -217,6 +217,37 @@ hset h a 1 ; hsetex h exat 1 fields 2 a 2 b 3 > HDEL h a
 hset h a 1 b 2 ; hgetdel h fields 2 a c > HDEL h a
 hset h a 1 ; hgetdel h fields 1 a > HDEL h a
 hset h a 1 ; hgetdel h fields 1 b >
+; zadd z 1 a 2 b > zadd z 1 a 2 b
+zadd z 1 a ; zadd z 1 a >
+zadd z 1 a ; zadd z ch 2 a 1 b > zadd z ch 2 a 1 b
+zadd z 1 a ; zadd z xx 2 b >
+; zadd z incr 2 a > zadd z incr 2 a
+zadd z 1 a ; zadd z nx incr 2 a >
+; zincrby z 2.5 a > ZADD z 2.5 a
+zadd z 1 a ; zincrby z 0 a >
+zadd z 1 a 2 b ; zrem z a c > zrem z a c
+zadd z 1 a ; zrem z a > zrem z a
+zadd z 1 a ; zrem z b >
+zadd z 1 a 2 b ; zremrangebyrank z 0 0 > zremrangebyrank z 0 0
+zadd z 1 a 2 b ; zremrangebyrank z 5 9 >
+zadd z 1 a 2 b ; zremrangebyscore z 0 5 > zremrangebyscore z 0 5
+zadd z 1 a 1 b ; zremrangebylex z [b + > zremrangebylex z [b +
+zadd z 1 a 2 b ; zrangestore y z 0 0 > zrangestore y z 0 0
+set y x;zadd z 1 a ; zrangestore y z 5 9 > zrangestore y z 5 9
+; zrangestore y z 5 9 >
+zadd z 1 a 2 b ; zpopmin z > zpopmin z
+zadd z 1 a 2 b ; zpopmax z 5 > zpopmax z 5
+zadd z 1 a ; zpopmin z 0 >
+zadd z 1 a 2 b ; zmpop 2 k z min count 5 > ZPOPMIN z 2
+zadd z 1 a 2 b ; zmpop 1 z max > ZPOPMAX z 1
+zadd z 1 a 2 b ; bzpopmin k z 0 > ZPOPMIN z
+zadd z 1 a ; bzpopmax z 1 > ZPOPMAX z
+zadd z 1 a 2 b ; bzmpop 0 2 k z min count 5 > ZPOPMIN z 2
+zadd z 1 a 2 b ; zunionstore y 2 z k weights 2 3 > zunionstore y 2 z k weights 2 3
+set y x ; zunionstore y 1 z > zunionstore y 1 z
+; zunionstore y 1 z >
+zadd z 1 a;sadd s a b ; zinterstore y 2 z s > zinterstore y 2 z s
+zadd z 1 a;zadd y 1 a ; zdiffstore y 2 z y > zdiffstore y 2 z y
 ; get k >
 """.replace("%payload", PAYLOAD).strip().splitlines()
 

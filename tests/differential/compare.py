@@ -95,6 +95,7 @@ class Pair:
             for key in sorted(item.text for item in keys.items):
                 probes += [(b"OBJECT", b"ENCODING", key), (b"GET", key), (b"LRANGE", key, b"0", b"-1"), (b"PTTL", key)]
                 probes.append((b"HGETALL", key))
+                probes.append((b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"))
         return self._run([*group, *probes])
 
     def _shrunk(self, found: Mismatch) -> Mismatch:

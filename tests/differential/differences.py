@@ -103,6 +103,8 @@ MUST_DIFFER: dict[bytes, Equal] = {
     b"SPOP": same_members,                      # of all members: with any other count the servers part
     b"SRANDMEMBER": same_choice,
     b"SSCAN": same_shape,
+    b"ZRANDMEMBER": same_choice,
+    b"ZSCAN": same_shape,
     b"SCAN": same_shape,
     b"TIME": same_shape,
     b"MEMORY|USAGE": same_shape,
@@ -141,7 +143,16 @@ def _is_past_key_name(request: Request, ours: Reply, theirs: Reply) -> bool:
     return request[1].upper() == b"ENCODING" and (ours.value, theirs.value) == (b"embstr", b"raw")
 
 
+def _is_order_of_names(request: Request, ours: Reply, theirs: Reply) -> bool:
+    by_name = request[0].upper() != b"ZRANGE" or b"BYLEX" in {word.upper() for word in request}
+    return by_name and not ours.is_error and not theirs.is_error
+
+
 ON_PURPOSE: tuple[OnPurpose, ...] = (
+    *(
+        OnPurpose(command, "names in order mean nothing where scores differ", _is_order_of_names)
+        for command in (b"ZRANGE", b"ZRANGEBYLEX", b"ZREVRANGEBYLEX", b"ZLEXCOUNT")
+    ),
     *(
         OnPurpose(container, "help texts are written in Ranvier's own words", _is_help)
         for container in (b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"COMMANDLOG", b"LATENCY",

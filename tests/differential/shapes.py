@@ -11,7 +11,7 @@ from harness.wire import Reply, Wire
 
 Request = tuple[bytes, ...]
 
-KEYS = (b"s", b"n", b"l", b"m", b"h", b"H", b"x", b"y", b"e", b"i", b"t")
+KEYS = (b"s", b"n", b"l", b"m", b"h", b"H", b"x", b"y", b"e", b"i", b"t", b"z", b"w")
 EDGE_NUMBERS = (
     *(b"0", b"-0", b"-1", b"1", b"2", b"-2", b"00", b"01", b"-01", b"+1", b" 1", b"1 ", b"1\n", b"0x10", b"1_0"),
     *(b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"-9223372036854775809"),
@@ -34,6 +34,10 @@ PATTERNS = (
     *(b"a*b*c*d*e*f*g*h*i*j*k*l", b"\\", b"s", b"[]]", b"[a\\]x]", b"?" * 3),
 )
 INTEGERS = tuple(str(number).encode() for number in (*range(-4, 8), 10, 100, 1000, -100, 65536, 100000))
+RANGE_ENDS = (
+    *(b"-inf", b"+inf", b"0", b"1", b"(1", b"-1", b"5", b"(5", b"100", b"3.14", b"(-2.5", b"1e3", b"(", b"", b"inf"),
+    *(b"-", b"+", b"[a", b"(a", b"[", b"(", b"[hello", b"(hello world", b"[10", b"+", b"-", b"[\xff", b"-1", b"x"),
+)
 DATABASES = (b"0", b"1", b"9", b"0", b"1", b"9", b"15", b"16", b"-1", b"2147483648", b"x")
 # Either long in the future or past: what expires while a group runs would differ by chance.
 SECONDS = (b"1000", b"100000", b"5000", b"0", b"-1", b"-1000", b"9223372036854775807", b"9223372036854775", b"1.5")
@@ -78,6 +82,11 @@ VALUE_POOLS = {
     "encoding": (b"u8", b"i8", b"u1", b"i5", b"u63", b"i64", b"i16", b"u31", b"u64", b"i65", b"i0", b"u", b"x8", b"U8"),
     "element": (*STRINGS, *INTEGERS),
     "version": (b"5", b"6", b"7", b"x"),
+    "min": RANGE_ENDS,
+    "max": RANGE_ENDS,
+    "start": (*INTEGERS, *RANGE_ENDS),
+    "stop": (*INTEGERS, *RANGE_ENDS),
+    "member": (*STRINGS, *INTEGERS),
 }
 
 
@@ -167,8 +176,14 @@ class Generator:
             (b"SADD", b"t", *self.choose.choice((elements, long_list))),
             (b"HSET", b"h", *elements, *elements),
             (b"HSET", b"H", *(part for index, value in enumerate(long_list) for part in (b"f%d" % index, value))),
+            (b"ZADD", b"z", *self._scored(elements)),
+            (b"ZADD", b"w", *self._scored(long_list)),
             (b"SET", b"e", text, b"EX", b"100000"),
         ]
+
+    def _scored(self, members: list[bytes]) -> list[bytes]:
+        """Scores and members in turns."""
+        return [part for member in members for part in (self.choose.choice((*INTEGERS, *FLOATS)), member)]
 
     def _all(self, arguments: tuple[Argument, ...]) -> list[bytes]:
         """The arguments in order; a `numkeys` or `numfields` gets the number of repetitions of what follows it."""

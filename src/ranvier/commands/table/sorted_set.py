@@ -13,6 +13,7 @@ COMMANDS = (
         summary="Pops from the first sorted set that has members; waits for one.",
         arguments="timeout:double numkeys:integer key@0... where(MIN | MAX) [COUNT count:integer]",
         propagated="ZPOPMIN key count or ZPOPMAX key count",
+        handler="native:bzmpop",
     ),
     command(
         "BZPOPMAX", -3, "write blocking fast", "1..-2 RW access delete",
@@ -20,6 +21,7 @@ COMMANDS = (
         summary="Pops the member with the highest score; waits for one.",
         arguments="key@0... timeout:double",
         propagated="ZPOPMAX key",
+        handler="native:bzpopmax",
     ),
     command(
         "BZPOPMIN", -3, "write blocking fast", "1..-2 RW access delete",
@@ -27,6 +29,7 @@ COMMANDS = (
         summary="Pops the member with the lowest score; waits for one.",
         arguments="key@0... timeout:double",
         propagated="ZPOPMIN key",
+        handler="native:bzpopmin",
     ),
     command(
         "ZADD", -4, "write denyoom fast", "1 RW update",
@@ -36,18 +39,21 @@ COMMANDS = (
         arguments="key@0 [condition(NX | XX)^3.0.2] [comparison(GT | LT)^6.2.0] [change=CH^3.0.2] "
                   "[increment=INCR^3.0.2] data(score:double member)...",
         propagated="verbatim",
+        handler="native:zadd",
     ),
     command(
         "ZCARD", 2, "readonly fast", "1 RO",
         since="1.2.0", complexity="O(1)",
         summary="Counts the members of a sorted set.",
         arguments="key@0",
+        handler="native:zcard",
     ),
     command(
         "ZCOUNT", 4, "readonly fast", "1 RO access",
         since="2.0.0", complexity="O(log(N)) with N being the number of elements in the sorted set.",
         summary="Counts the members within a range of scores.",
         arguments="key@0 min:double max:double",
+        handler="native:zcount",
     ),
     command(
         "ZDIFF", -3, "readonly", "1# RO access",
@@ -55,6 +61,7 @@ COMMANDS = (
         complexity="O(L + (N-K)log(N)) for L members altogether, N in the first set and K in the result.",
         summary="Returns the first sorted set without the members of the others.",
         arguments="numkeys:integer key@0... [WITHSCORES]",
+        handler="native:zdiff",
     ),
     command(
         "ZDIFFSTORE", -4, "write denyoom", "1 OW update; 2# RO access",
@@ -62,7 +69,8 @@ COMMANDS = (
         complexity="O(L + (N-K)log(N)) for L members altogether, N in the first set and K in the result.",
         summary="Stores the difference of sorted sets.",
         arguments="destination@0 numkeys:integer key@1...",
-        propagated="DEL destination, then ZADD destination score member...",
+        propagated="verbatim",
+        handler="native:zdiffstore",
     ),
     command(
         "ZINCRBY", 4, "write denyoom fast", "1 RW access update",
@@ -70,6 +78,7 @@ COMMANDS = (
         summary="Adds to a member's score.",
         arguments="key@0 increment:integer member",
         propagated="ZADD key score member",
+        handler="native:zincrby",
     ),
     command(
         "ZINTER", -3, "readonly", "1# RO access",
@@ -77,12 +86,14 @@ COMMANDS = (
         summary="Returns the members common to all sorted sets.",
         arguments="numkeys:integer key@0... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM | MIN | MAX)] "
                   "[WITHSCORES]",
+        handler="native:zinter",
     ),
     command(
         "ZINTERCARD", -3, "readonly", "1# RO access",
         since="7.0.0", complexity="O(N*K) for K sets and N members in the smallest.",
         summary="Counts the members common to all sorted sets.",
         arguments="numkeys:integer key@0... [LIMIT limit:integer]",
+        handler="native:zintercard",
     ),
     command(
         "ZINTERSTORE", -4, "write denyoom", "1 OW update; 2# RO access",
@@ -90,13 +101,15 @@ COMMANDS = (
         summary="Stores the members common to all sorted sets.",
         arguments="destination@0 numkeys:integer key@1... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM | "
                   "MIN | MAX)]",
-        propagated="DEL destination, then ZADD destination score member...",
+        propagated="verbatim",
+        handler="native:zinterstore",
     ),
     command(
         "ZLEXCOUNT", 4, "readonly fast", "1 RO access",
         since="2.8.9", complexity="O(log(N)) with N being the number of elements in the sorted set.",
         summary="Counts the members within a lexicographical range.",
         arguments="key@0 min max",
+        handler="native:zlexcount",
     ),
     command(
         "ZMPOP", -4, "write", "1# RW access delete",
@@ -104,12 +117,14 @@ COMMANDS = (
         summary="Pops from the first sorted set that has members.",
         arguments="numkeys:integer key@0... where(MIN | MAX) [COUNT count:integer]",
         propagated="ZPOPMIN key count or ZPOPMAX key count",
+        handler="native:zmpop",
     ),
     command(
         "ZMSCORE", -3, "readonly fast", "1 RO access",
         since="6.2.0", complexity="O(N) where N is the number of members being requested.",
         summary="Returns the scores of members.",
         arguments="key@0 member...",
+        handler="native:zmscore",
     ),
     command(
         "ZPOPMAX", -2, "write fast", "1 RW access delete",
@@ -117,6 +132,7 @@ COMMANDS = (
         summary="Pops the members with the highest scores.",
         arguments="key@0 [count:integer]",
         propagated="verbatim",
+        handler="native:zpopmax",
     ),
     command(
         "ZPOPMIN", -2, "write fast", "1 RW access delete",
@@ -124,6 +140,7 @@ COMMANDS = (
         summary="Pops the members with the lowest scores.",
         arguments="key@0 [count:integer]",
         propagated="verbatim",
+        handler="native:zpopmin",
     ),
     command(
         "ZRANDMEMBER", -2, "readonly", "1 RO access",
@@ -131,6 +148,7 @@ COMMANDS = (
         since="6.2.0", complexity="O(N) where N is the number of members returned",
         summary="Returns random members.",
         arguments="key@0 [options(count:integer [WITHSCORES])]",
+        handler="native:zrandmember",
     ),
     command(
         "ZRANGE", -4, "readonly", "1 RO access",
@@ -138,31 +156,36 @@ COMMANDS = (
         summary="Returns a range of members.",
         arguments="key@0 start stop [sortby(BYSCORE | BYLEX)^6.2.0] [REV^6.2.0] [LIMIT limit(offset:integer "
                   "count:integer)^6.2.0] [WITHSCORES]",
+        handler="native:zrange",
     ),
     command(
         "ZRANGEBYLEX", -4, "readonly", "1 RO access",
         since="2.8.9", complexity="O(log(N)+M) for N members and M returned.",
         summary="Returns a lexicographical range of members.",
         arguments="key@0 min max [LIMIT limit(offset:integer count:integer)]",
+        handler="native:zrangebylex",
     ),
     command(
         "ZRANGEBYSCORE", -4, "readonly", "1 RO access",
         since="1.0.5", complexity="O(log(N)+M) for N members and M returned.",
         summary="Returns a range of members by score.",
         arguments="key@0 min:double max:double [WITHSCORES^2.0.0] [LIMIT limit(offset:integer count:integer)]",
+        handler="native:zrangebyscore",
     ),
     command(
         "ZRANGESTORE", -5, "write denyoom", "1 OW update; 2 RO access",
         since="6.2.0", complexity="O(log(N)+M) for N members and M stored.",
         summary="Stores a range of members.",
         arguments="dst@0 src@1 min max [sortby(BYSCORE | BYLEX)] [REV] [LIMIT limit(offset:integer count:integer)]",
-        propagated="DEL destination, then ZADD destination score member...",
+        propagated="verbatim",
+        handler="native:zrangestore",
     ),
     command(
         "ZRANK", -3, "readonly fast", "1 RO access",
         since="2.0.0", complexity="O(log(N))",
         summary="Returns a member's rank by ascending scores.",
         arguments="key@0 member [WITHSCORE]",
+        handler="native:zrank",
     ),
     command(
         "ZREM", -3, "write fast", "1 RW delete",
@@ -170,6 +193,7 @@ COMMANDS = (
         summary="Removes members.",
         arguments="key@0 member...",
         propagated="verbatim",
+        handler="native:zrem",
     ),
     command(
         "ZREMRANGEBYLEX", 4, "write", "1 RW delete",
@@ -177,6 +201,7 @@ COMMANDS = (
         summary="Removes a lexicographical range of members.",
         arguments="key@0 min max",
         propagated="verbatim",
+        handler="native:zremrangebylex",
     ),
     command(
         "ZREMRANGEBYRANK", 4, "write", "1 RW delete",
@@ -184,6 +209,7 @@ COMMANDS = (
         summary="Removes a range of members by rank.",
         arguments="key@0 start:integer stop:integer",
         propagated="verbatim",
+        handler="native:zremrangebyrank",
     ),
     command(
         "ZREMRANGEBYSCORE", 4, "write", "1 RW delete",
@@ -191,30 +217,35 @@ COMMANDS = (
         summary="Removes a range of members by score.",
         arguments="key@0 min:double max:double",
         propagated="verbatim",
+        handler="native:zremrangebyscore",
     ),
     command(
         "ZREVRANGE", -4, "readonly", "1 RO access",
         since="1.2.0", complexity="O(log(N)+M) for N members and M returned.",
         summary="Returns a range of members, highest score first.",
         arguments="key@0 start:integer stop:integer [WITHSCORES]",
+        handler="native:zrevrange",
     ),
     command(
         "ZREVRANGEBYLEX", -4, "readonly", "1 RO access",
         since="2.8.9", complexity="O(log(N)+M) for N members and M returned.",
         summary="Returns a lexicographical range of members backwards.",
         arguments="key@0 max min [LIMIT limit(offset:integer count:integer)]",
+        handler="native:zrevrangebylex",
     ),
     command(
         "ZREVRANGEBYSCORE", -4, "readonly", "1 RO access",
         since="2.2.0", complexity="O(log(N)+M) for N members and M returned.",
         summary="Returns a range of members by score, highest first.",
         arguments="key@0 max:double min:double [WITHSCORES] [LIMIT limit(offset:integer count:integer)]",
+        handler="native:zrevrangebyscore",
     ),
     command(
         "ZREVRANK", -3, "readonly fast", "1 RO access",
         since="2.0.0", complexity="O(log(N))",
         summary="Returns a member's rank by descending scores.",
         arguments="key@0 member [WITHSCORE]",
+        handler="native:zrevrank",
     ),
     command(
         "ZSCAN", -3, "readonly", "1 RO access",
@@ -222,12 +253,14 @@ COMMANDS = (
         since="2.8.0", complexity="O(1) for every call, O(N) for a whole walk over N elements.",
         summary="Walks over the members of a sorted set.",
         arguments="key@0 cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [NOSCORES]",
+        handler="native:zscan",
     ),
     command(
         "ZSCORE", 3, "readonly fast", "1 RO access",
         since="1.2.0", complexity="O(1)",
         summary="Returns a member's score.",
         arguments="key@0 member",
+        handler="native:zscore",
     ),
     command(
         "ZUNION", -3, "readonly", "1# RO access",
@@ -235,6 +268,7 @@ COMMANDS = (
         summary="Returns the members of all sorted sets.",
         arguments="numkeys:integer key@0... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM | MIN | MAX)] "
                   "[WITHSCORES]",
+        handler="native:zunion",
     ),
     command(
         "ZUNIONSTORE", -4, "write denyoom", "1 OW update; 2# RO access",
@@ -242,6 +276,7 @@ COMMANDS = (
         summary="Stores the members of all sorted sets.",
         arguments="destination@0 numkeys:integer key@1... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM | "
                   "MIN | MAX)]",
-        propagated="DEL destination, then ZADD destination score member...",
+        propagated="verbatim",
+        handler="native:zunionstore",
     ),
 )

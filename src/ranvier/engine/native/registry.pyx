@@ -10,6 +10,7 @@ from ranvier.engine.native.keys cimport key_handler
 from ranvier.engine.native.lists cimport list_handler
 from ranvier.engine.native.pubsub cimport pubsub_native
 from ranvier.engine.native.sets cimport set_handler
+from ranvier.engine.native.sorted_sets cimport sorted_set_handler
 from ranvier.engine.native.strings cimport string_handler
 from ranvier.engine.native.transactions cimport transaction_handler
 
@@ -22,6 +23,8 @@ cdef native_t native_handler(str name) except? NULL:
         found = list_handler(name)
     if found == NULL:
         found = set_handler(name)
+    if found == NULL:
+        found = sorted_set_handler(name)
     if found == NULL:
         found = bitmap_handler(name)
     if found == NULL:

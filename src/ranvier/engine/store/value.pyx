@@ -8,6 +8,9 @@ from ranvier.engine.store.entry cimport ENCODING_BLOB, ENCODING_FIELDS, ENCODING
 from ranvier.engine.types.fields cimport fields_kind
 from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_free, listpack_from_bytes, listpack_size
 from ranvier.engine.types.member_table cimport intset_kind, members_kind
+from ranvier.engine.store.entry cimport ENCODING_BLOB, ENCODING_LISTPACK, ENCODING_ORDERED, ENCODING_QUICKLIST
+from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_free, listpack_from_bytes, listpack_size
+from ranvier.engine.types.ordered_value cimport ordered_kind
 from ranvier.engine.types.packed cimport quicklist_kind
 
 cdef enum:
@@ -82,6 +85,7 @@ KINDS[<int>ENCODING_QUICKLIST] = quicklist_kind()
 KINDS[<int>ENCODING_INTSET] = intset_kind()
 KINDS[<int>ENCODING_MEMBERS] = members_kind()
 KINDS[<int>ENCODING_FIELDS] = fields_kind()
+KINDS[<int>ENCODING_ORDERED] = ordered_kind()
 
 
 cdef const ValueKind *value_kind(int encoding) noexcept nogil:

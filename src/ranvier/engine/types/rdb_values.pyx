@@ -26,6 +26,7 @@ from ranvier.engine.types.rdb cimport (
     reader_refuse, release_string, write_integer_string, write_string,
 )
 from ranvier.engine.types.set_rdb cimport set_codec
+from ranvier.engine.types.sorted_set_rdb cimport sorted_set_codec
 
 cdef enum:
     TYPES = 16                   # what four bits of Entry.kind can tell
@@ -35,6 +36,7 @@ cdef const ValueCodec *CODECS[TYPES]
 CODECS[<int>TYPE_LIST] = list_codec()
 CODECS[<int>TYPE_SET] = set_codec()
 CODECS[<int>TYPE_HASH] = hash_codec()
+CODECS[<int>TYPE_SORTED_SET] = sorted_set_codec()
 
 
 cdef int value_type_of(int rdb_type) noexcept nogil:
