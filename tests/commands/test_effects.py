@@ -174,6 +174,19 @@ pfadd k a;pfadd l b ; pfmerge k l m > pfmerge k l m
 ; pfmerge k > pfmerge k
 pfadd k a ; pfdebug todense k > pfdebug todense k
 pfadd k a ; pfdebug encoding k >
+; xadd s 1-1 f v > xadd s 1-1 f v
+; xadd s * f v > xadd s 1700000000000-0 f v
+xadd s 5-1 f v ; xadd s 5-* f v > xadd s 5-2 f v
+xadd s 1-1 f v ; xadd s maxlen 1 2-1 f v > xadd s maxlen 1 2-1 f v
+xadd s 1-1 f v ; xadd s maxlen ~ 1 limit 9 2-1 f v > xadd s maxlen = 2 2-1 f v
+xadd s 1-1 f v ; xadd s minid ~ 2 2-1 f v > xadd s minid = 1-1 2-1 f v
+; xadd s nomkstream * f v >
+xadd s 1-1 f v;xadd s 2-1 f v ; xdel s 1-1 7-7 > xdel s 1-1 7-7
+xadd s 1-1 f v ; xdel s 7-7 >
+xadd s 1-1 f v;xadd s 2-1 f v ; xtrim s maxlen 1 > xtrim s maxlen 1
+xadd s 1-1 f v;xadd s 2-1 f v ; xtrim s maxlen ~ 0 limit 9 > xtrim s maxlen = 0
+xadd s 1-1 f v ; xtrim s maxlen 1 >
+xadd s 1-1 f v ; xsetid s 9-9 > xsetid s 9-9
 ; get k >
 """.replace("%payload", PAYLOAD).strip().splitlines()
 

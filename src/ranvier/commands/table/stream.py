@@ -24,6 +24,7 @@ COMMANDS = (
                   'approximately="~")] threshold [LIMIT count:integer^6.2.0])] id-selector(auto-id="*" | id) '
                   'data(field value)...',
         propagated="XADD key with the id that was given out and exact trimming",
+        handler="native:xadd",
     ),
     command(
         "XAUTOCLAIM", -6, "write fast", "1 RW delete",
@@ -48,6 +49,7 @@ COMMANDS = (
         summary="Deletes messages.",
         arguments="key@0 id...",
         propagated="verbatim",
+        handler="native:xdel",
     ),
     command(
         "XGROUP", -2,
@@ -131,6 +133,7 @@ COMMANDS = (
         since="5.0.0", complexity="O(1)",
         summary="Counts the messages of a stream.",
         arguments="key@0",
+        handler="native:xlen",
     ),
     command(
         "XPENDING", -3, "readonly", "1 RO access",
@@ -146,12 +149,14 @@ COMMANDS = (
         since="5.0.0", complexity="O(N) in the elements returned; O(1) with a fixed COUNT.",
         summary="Returns a range of messages.",
         arguments="key@0 start end [COUNT count:integer]",
+        handler="native:xrange",
     ),
     command(
         "XREAD", -4, "readonly blocking", "STREAMS@1..-1%2 RO access",
         since="5.0.0",
         summary="Returns messages newer than given ids; can wait.",
         arguments="[COUNT count:integer] [BLOCK milliseconds:integer] STREAMS streams(key@0... id...)",
+        handler="native:xread",
     ),
     command(
         "XREADGROUP", -7, "write blocking", "STREAMS@4..-1%2 RO access",
@@ -168,6 +173,7 @@ COMMANDS = (
         since="5.0.0", complexity="O(N) in the elements returned; O(1) with a fixed COUNT.",
         summary="Returns a range of messages, newest first.",
         arguments="key@0 end start [COUNT count:integer]",
+        handler="native:xrevrange",
     ),
     command(
         "XSETID", -3, "write denyoom fast", "1 RW update",
@@ -175,6 +181,7 @@ COMMANDS = (
         summary="Internal: sets a stream's last id.",
         arguments="key@0 last-id [ENTRIESADDED entries-added:integer^7.0.0] [MAXDELETEDID max-deleted-id^7.0.0]",
         propagated="verbatim",
+        handler="native:xsetid",
     ),
     command(
         "XTRIM", -4, "write", "1 RW delete",
@@ -184,5 +191,6 @@ COMMANDS = (
         arguments='key@0 trim(strategy(MAXLEN | MINID^6.2.0) [operator(equal="=" | approximately="~")] threshold '
                   '[LIMIT count:integer^6.2.0])',
         propagated="XTRIM key with exact trimming",
+        handler="native:xtrim",
     ),
 )

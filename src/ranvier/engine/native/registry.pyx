@@ -9,6 +9,7 @@ from ranvier.engine.native.keys cimport key_handler
 from ranvier.engine.native.lists cimport list_handler
 from ranvier.engine.native.pubsub cimport pubsub_native
 from ranvier.engine.native.sets cimport set_handler
+from ranvier.engine.native.streams cimport stream_handler
 from ranvier.engine.native.strings cimport string_handler
 from ranvier.engine.native.transactions cimport transaction_handler
 
@@ -24,6 +25,7 @@ cdef native_t native_handler(str name) except? NULL:
         found = bitmap_handler(name)
     if found == NULL:
         found = hyperloglog_handler(name)
+        found = stream_handler(name)
     if found == NULL:
         found = transaction_handler(name)
     if found == NULL:
