@@ -200,21 +200,17 @@ cdef bint seek_behind(const Stream *stream, StreamId id, StreamCursor *cursor) n
     return id_increment(&id) and stream_seek(stream, id, True, cursor)
 
 
-cdef void count_pending(const Consumer *consumer, uint64_t limit, Source *source) noexcept nogil:
+cdef uint64_t count_pending(const Consumer *consumer, StreamId start, uint64_t limit) noexcept nogil:
     cdef IdPlace place
-    cdef StreamId id = source.after
+    cdef uint64_t count = 0
     cdef bint found
-    source.is_served = True
-    source.count = 0
-    if not id_increment(&id):
-        return
-    if id.ms == 0 and id.sequence <= 1:
-        source.count = consumer.pending.count if consumer.pending.count < limit else limit
-        return
-    found = index_from(&consumer.pending, id, &place)
-    while found and source.count < limit:
-        source.count += 1
+    if start.ms == 0 and start.sequence <= 1:
+        return consumer.pending.count if consumer.pending.count < limit else limit
+    found = index_from(&consumer.pending, start, &place)
+    while found and count < limit:
+        count += 1
         found = place_step(&place, True)
+    return count
 
 
 cdef void plan_group(const ReadRequest *request, const Stream *stream, Group *group, Source *source) noexcept nogil:
@@ -270,7 +266,7 @@ cdef void plan(Call *call, const ReadRequest *request, size_t i, Source *source,
     group = named_group(call, request, stream)
     consumer = seen_consumer(request, &opened, group, words)
     if source.mode == FROM_HISTORY:
-        count_pending(consumer, request.limit, source)
+        source.is_served = True
     else:
         plan_group(request, stream, group, source)
 
@@ -285,18 +281,19 @@ cdef void unplan(Call *call, const ReadRequest *request, size_t i, const Source 
 
 # ---- replies --------------------------------------------------------------------------------------------------------
 
-cdef void reply_history(Call *call, const Stream *stream, const Consumer *consumer, const Source *source) noexcept:
+cdef void reply_history(Call *call, const Stream *stream, const Consumer *consumer, StreamId id,
+                        uint64_t limit) noexcept:
     """What pends for the consumer, delivered once more; of a deleted entry the id alone."""
     cdef Client *client = call.client
     cdef StreamCursor cursor
     cdef IdPlace place
     cdef Pending *pending
-    cdef StreamId id = source.after
-    cdef uint64_t left = source.count
+    cdef uint64_t left = 0
+    if id_increment(&id):
+        left = count_pending(consumer, id, limit)
     reply_array(client, <int64_t>left)
     if left == 0:
         return
-    id_increment(&id)
     index_from(&consumer.pending, id, &place)
     while left:
         id = place_item(&place).id
@@ -362,7 +359,7 @@ cdef void reply_source(Call *call, const ReadRequest *request, size_t i, const S
     group = named_group(call, request, stream)
     consumer = consumer_find(group, name.data, name.length)
     if source.mode == FROM_HISTORY:
-        reply_history(call, stream, consumer, source)
+        reply_history(call, stream, consumer, source.after, request.limit)
     else:
         deliver(&opened, request, group, consumer, source.count, words)
 

@@ -2,10 +2,10 @@
 
 Strategy: entries lie in blocks of some kilobytes, an index by id finds the block, a walk inside of it the entry. New
 entries go to the end of the last block until it is full; a deleted entry stays in its block, marked, and a block in
-which nothing lives goes. So appending costs what the entry is long, and finding by id is logarithmic in the blocks.
+which nothing lives goes (but see `trim_block`). So appending costs what the entry is long, and finding by id is logarithmic in the blocks.
 
-Invariants: every block holds at least one entry that lives; the key of a block is the id of the entry that began it
-(which may be deleted), and ids rise from entry to entry and from block to block; `length` is the sum of the blocks'
+Invariants: every block holds at least one entry, perhaps a deleted one; the key of a block is the id of the entry that
+began it (which may be deleted), and ids rise from entry to entry and from block to block; `length` is the sum of the blocks'
 counts; `first_id` is the id of the first entry that lives, 0-0 when there is none.
 """
 
@@ -449,7 +449,8 @@ cdef bint block_may_go(const Stream *self, const IdPlace *place, int64_t count, 
 
 
 cdef uint64_t trim_block(Memory *memory, Stream *self, IdPlace *place, const Trim *trim) noexcept nogil:
-    """Mark entries from the block's first on; one at least stays."""
+    """Mark entries from the block's first on. All that live may go when a deleted one stands last: as on the reference
+    servers the block stays then, for what comes next."""
     cdef Listpack *block = <Listpack *>place_item(place).item
     cdef BlockHead head
     cdef const uint8_t *p
@@ -468,9 +469,7 @@ cdef uint64_t trim_block(Memory *memory, Stream *self, IdPlace *place, const Tri
             put_integer(<uint8_t *>p, take_integer(&flags) | ENTRY_DELETED)
             gone += 1
         p = entry_behind(p, head.field_count)
-    if gone == head.count:
-        block_drop(memory, self, place)
-    elif gone:
+    if gone:
         place_item(place).item = block_set_counts(memory, block, head.count - gone, head.deleted + gone)
     self.length -= <uint64_t>gone
     return <uint64_t>gone

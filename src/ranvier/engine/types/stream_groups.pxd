@@ -62,7 +62,7 @@ cdef inline Pending *pending_find(const Group *group, StreamId id) noexcept nogi
 cdef int64_t stream_entries_until(const Stream *stream, StreamId id) noexcept nogil
 # The group delivers the entry that follows: `last_id` and `entries_read` go on.
 cdef void group_advance(const Stream *stream, Group *group, StreamId id) noexcept nogil
-# How many entries it has not delivered; -1: unknown.
-cdef int64_t group_lag(const Stream *stream, const Group *group) noexcept nogil
+# How many entries it has not delivered (what a client claimed to have been read may make that negative); False: unknown.
+cdef bint group_lag(const Stream *stream, const Group *group, int64_t *lag) noexcept nogil
 # Whether the group is done with an entry: delivered and acknowledged.
 cdef bint group_is_done(const Group *group, StreamId id) noexcept nogil

@@ -204,7 +204,7 @@ cdef Pending *pending_give(Memory *memory, Group *group, Consumer *consumer, Str
     if pending == NULL:
         pending = <Pending *>allocate(memory, sizeof(Pending))
         pending.delivered_ms = 0
-        pending.deliveries = 0
+        pending.deliveries = 1
         index_insert(memory, &group.pending, id, pending)
     elif pending.consumer == consumer:
         return pending
@@ -263,15 +263,15 @@ cdef void group_advance(const Stream *stream, Group *group, StreamId id) noexcep
     group.last_id = id
 
 
-cdef int64_t group_lag(const Stream *stream, const Group *group) noexcept nogil:
+cdef bint group_lag(const Stream *stream, const Group *group, int64_t *lag) noexcept nogil:
     cdef int64_t read = group.entries_read
+    lag[0] = 0
     if stream.entries_added == 0:
-        return 0
+        return True
     if read == ENTRIES_READ_UNKNOWN or has_holes_from(stream, group.last_id):
         read = stream_entries_until(stream, group.last_id)
-        if read == ENTRIES_READ_UNKNOWN:
-            return -1
-    return <int64_t>stream.entries_added - read
+    lag[0] = <int64_t>stream.entries_added - read
+    return read != ENTRIES_READ_UNKNOWN
 
 
 cdef bint group_is_done(const Group *group, StreamId id) noexcept nogil:
