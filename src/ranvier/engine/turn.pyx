@@ -11,6 +11,7 @@ from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
     CLASS_PUBSUB,
+    EFFECT_AWAITED,
     EFFECT_NOTIFIED,
     EFFECT_OBSERVED,
     EFFECT_PROPAGATED,
@@ -42,7 +43,7 @@ from ranvier.engine.input cimport (
     query_shrink,
     receive,
 )
-from ranvier.engine.modes.blocked cimport blocked_leave, retry_held
+from ranvier.engine.modes.blocked cimport awaited_key_changed, blocked_leave, retry_held
 from ranvier.engine.modes.pubsub cimport notify
 from ranvier.engine.modes.tracking cimport tracking_touch
 from ranvier.engine.modes.watch cimport watch_touch
@@ -406,6 +407,8 @@ cdef void key_expired(void *context, void *database, const char *key, size_t len
         tracking_touch(core, NULL, key, length)
     if core.effects & EFFECT_NOTIFIED:
         notify(core, (<Database *>database).index, EVENT_EXPIRED, b"expired", key, length)
+    if core.effects & EFFECT_AWAITED:
+        awaited_key_changed(core, (<Database *>database).index, key, length, EVENT_EXPIRED, b"expired")
     if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
         (<object>core.hooks).key_expired((<Database *>database).index, key[:length])
 

@@ -41,6 +41,7 @@ cdef struct Blocked:
     int timed_out_reply
     bint paused                  # held back by CLIENT PAUSE
     bint released                # the pause that held it back is over
+    bint when_gone               # runs again also when a key has gone or is of another type, to say so
     Waiter *waiters
     size_t waiter_count
     Arg *args
@@ -71,6 +72,8 @@ cdef void block_on_keys(Call *call, size_t first, size_t count, int value_type, 
                         int refused_reply) noexcept
 # The same without keys: only time (0: nothing) and CLIENT UNBLOCK end it.
 cdef void block_for(Call *call, int64_t timeout_ms, int timed_out_reply) noexcept
+# Have the client, if it waits for keys, learn also that one of them has gone or is of another type.
+cdef void wake_when_gone(Client *client) noexcept nogil
 # Hold the request back until the pause ends.
 cdef void block_paused(Call *call) noexcept
 # The resume step: run the request that a pause held back.

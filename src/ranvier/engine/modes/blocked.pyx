@@ -22,8 +22,8 @@ from libc.string cimport memcpy, memset, strcmp
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
-    EFFECT_AWAITED, GATE_ENDING, GATE_PAUSED_ALL, GATE_PAUSED_WRITE, PHASE_BLOCKED, PHASE_READY, Arg, Call, Client,
-    Command, Core,
+    EFFECT_AWAITED, EVENT_STREAM, GATE_ENDING, GATE_PAUSED_ALL, GATE_PAUSED_WRITE, PHASE_BLOCKED, PHASE_READY, Arg,
+    Call, Client, Command, Core,
 )
 from ranvier.engine.dispatch cimport execute_again
 from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release
@@ -241,6 +241,11 @@ cdef void block_for(Call *call, int64_t timeout_ms, int timed_out_reply) noexcep
     not_counted(call)
 
 
+cdef void wake_when_gone(Client *client) noexcept nogil:
+    if client.blocked != NULL:
+        (<Blocked *>client.blocked).when_gone = True
+
+
 cdef void block_paused(Call *call) noexcept:
     cdef Blocked *blocked = blocked_new(call, 1)
     blocked.paused = True
@@ -385,16 +390,21 @@ cdef void mark_ready(Core *core, AwaitedKey *key) noexcept nogil:
     core.keys_ready = True
 
 
+cdef inline bint gives_entries(const char *event) noexcept nogil:
+    """Of what happens to a stream, what ends a wait: no group moves back and no entry goes for who waits already."""
+    return strcmp(event, b"xadd") == 0 or strcmp(event, b"xgroup-destroy") == 0
+
+
 cdef void awaited_key_changed(Core *core, int database_index, const char *key, size_t length, uint32_t event_class,
                               const char *event) noexcept nogil:
     cdef Table *table = awaited_in(core, database_index)
     cdef void **slot
-    if event_class == 0 and strcmp(event, b"swapdb") == 0:
-        # Told before it happens: who finds something is seen when the keys are served.
+    if event_class == 0:
+        # A whole database, told before it happens: who finds something is seen when the keys are served.
         blocking_of(core).rescan = True
         core.keys_ready = True
         return
-    if table.count == 0:
+    if table.count == 0 or (event_class == EVENT_STREAM and not gives_entries(event)):
         return
     slot = table_find(table, database_hash(core.databases[database_index], key, length), key, length)
     if slot != NULL:
@@ -444,7 +454,8 @@ cdef void serve_ready_keys(Core *core) except *:
 
 
 cdef void serve_key(Core *core, Blocking *blocking, AwaitedKey *key) except *:
-    """Serve those who wait now, as long as the key holds something for them. Another type than theirs wakes nobody."""
+    """Serve those who wait now, as long as the key holds something for them. Another type than theirs, or nothing at
+    all, wakes those only who asked for that."""
     cdef Database *database = core.databases[key.database_index]
     cdef uint64_t seen = 0, newest = blocking.serial
     cdef Waiter *waiter = key.first
@@ -452,9 +463,8 @@ cdef void serve_key(Core *core, Blocking *blocking, AwaitedKey *key) except *:
     while waiter != NULL and waiter.blocked.serial <= newest:
         seen = waiter.blocked.serial
         entry = database_find(database, key.hash, <const char *>(key + 1), key.length)
-        if entry == NULL:
-            return
-        if entry_type(entry) != waiter.blocked.value_type or waiter.blocked.client.phase != PHASE_BLOCKED:
+        if waiter.blocked.client.phase != PHASE_BLOCKED or not (waiter.blocked.when_gone or (
+                entry != NULL and entry_type(entry) == waiter.blocked.value_type)):
             waiter = waiter.next
             continue
         retry(core, waiter.blocked)

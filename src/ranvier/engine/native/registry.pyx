@@ -11,34 +11,39 @@ from ranvier.engine.native.lists cimport list_handler
 from ranvier.engine.native.pubsub cimport pubsub_native
 from ranvier.engine.native.sets cimport set_handler
 from ranvier.engine.native.sorted_sets cimport sorted_set_handler
+from ranvier.engine.native.streams cimport stream_handler
 from ranvier.engine.native.strings cimport string_handler
 from ranvier.engine.native.transactions cimport transaction_handler
 
+ctypedef native_t (*finder_t)(str name) except? NULL
+
+cdef enum:
+    GROUPS = 14
+
+cdef finder_t FINDERS[GROUPS]
+FINDERS[:] = [
+    string_handler,
+    key_handler,
+    list_handler,
+    bitmap_handler,
+    blocking_handler,
+    hash_handler,
+    hyperloglog_handler,
+    monitor_handler,
+    pubsub_native,
+    set_handler,
+    sorted_set_handler,
+    stream_handler,
+    surroundings_handler,
+    transaction_handler,
+]
+
 
 cdef native_t native_handler(str name) except? NULL:
-    cdef native_t found = string_handler(name)
-    if found == NULL:
-        found = key_handler(name)
-    if found == NULL:
-        found = list_handler(name)
-    if found == NULL:
-        found = set_handler(name)
-    if found == NULL:
-        found = sorted_set_handler(name)
-    if found == NULL:
-        found = bitmap_handler(name)
-    if found == NULL:
-        found = hyperloglog_handler(name)
-    if found == NULL:
-        found = hash_handler(name)
-    if found == NULL:
-        found = transaction_handler(name)
-    if found == NULL:
-        found = pubsub_native(name)
-    if found == NULL:
-        found = blocking_handler(name)
-    if found == NULL:
-        found = monitor_handler(name)
-    if found == NULL:
-        found = surroundings_handler(name)
-    return found
+    cdef native_t found
+    cdef int i
+    for i in range(GROUPS):
+        found = FINDERS[i](name)
+        if found != NULL:
+            return found
+    return NULL

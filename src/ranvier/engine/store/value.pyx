@@ -2,16 +2,21 @@
 
 from ranvier.engine.memory cimport Blob, blob_grow, blob_release, ranvier_usable_size
 from ranvier.engine.store.entry cimport (
-    ENCODING_BLOB, ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_MEMBERS, ENCODING_QUICKLIST,
+    ENCODING_BLOB,
+    ENCODING_FIELDS,
+    ENCODING_INTSET,
+    ENCODING_LISTPACK,
+    ENCODING_MEMBERS,
+    ENCODING_ORDERED,
+    ENCODING_QUICKLIST,
+    ENCODING_STREAM,
 )
-from ranvier.engine.store.entry cimport ENCODING_BLOB, ENCODING_FIELDS, ENCODING_LISTPACK, ENCODING_QUICKLIST
 from ranvier.engine.types.fields cimport fields_kind
 from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_free, listpack_from_bytes, listpack_size
 from ranvier.engine.types.member_table cimport intset_kind, members_kind
-from ranvier.engine.store.entry cimport ENCODING_BLOB, ENCODING_LISTPACK, ENCODING_ORDERED, ENCODING_QUICKLIST
-from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_free, listpack_from_bytes, listpack_size
 from ranvier.engine.types.ordered_value cimport ordered_kind
 from ranvier.engine.types.packed cimport quicklist_kind
+from ranvier.engine.types.stream cimport stream_kind
 
 cdef enum:
     ENCODINGS = 16               # what four bits of Entry.kind can tell
@@ -86,6 +91,7 @@ KINDS[<int>ENCODING_INTSET] = intset_kind()
 KINDS[<int>ENCODING_MEMBERS] = members_kind()
 KINDS[<int>ENCODING_FIELDS] = fields_kind()
 KINDS[<int>ENCODING_ORDERED] = ordered_kind()
+KINDS[<int>ENCODING_STREAM] = stream_kind()
 
 
 cdef const ValueKind *value_kind(int encoding) noexcept nogil:

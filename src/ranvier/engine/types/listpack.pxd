@@ -193,31 +193,38 @@ cdef inline bint element_equals(const Element *element, const Needle *needle) no
     return element.length == needle.length and memcmp(element.data, needle.data, needle.length) == 0
 
 
+cdef inline void packing_set_integer(Packing *packing, int64_t value) noexcept nogil:
+    """Choose the shortest encoding of this integer."""
+    packing.integer = value
+    if 0 <= value <= 127:
+        packing.lead = 0
+        packing.encoded_bytes = 1
+    elif -4096 <= value <= 4095:
+        packing.lead = LEAD_INTEGER_13
+        packing.encoded_bytes = 2
+    elif -32768 <= value <= 32767:
+        packing.lead = LEAD_INTEGER_16
+        packing.encoded_bytes = 3
+    elif -8388608 <= value <= 8388607:
+        packing.lead = LEAD_INTEGER_24
+        packing.encoded_bytes = 4
+    elif -2147483648 <= value <= 2147483647:
+        packing.lead = LEAD_INTEGER_32
+        packing.encoded_bytes = 5
+    else:
+        packing.lead = LEAD_INTEGER_64
+        packing.encoded_bytes = 9
+    packing.total_bytes = packing.encoded_bytes + 1
+
+
 cdef inline void packing_set(Packing *packing, const char *data, size_t length) noexcept nogil:
     """Choose the shortest encoding of these bytes: as an integer if they are how one prints."""
     cdef int64_t value
-    packing.integer = 0
     if length <= 20 and parse_integer(data, length, &value):
-        packing.integer = value
-        if 0 <= value <= 127:
-            packing.lead = 0
-            packing.encoded_bytes = 1
-        elif -4096 <= value <= 4095:
-            packing.lead = LEAD_INTEGER_13
-            packing.encoded_bytes = 2
-        elif -32768 <= value <= 32767:
-            packing.lead = LEAD_INTEGER_16
-            packing.encoded_bytes = 3
-        elif -8388608 <= value <= 8388607:
-            packing.lead = LEAD_INTEGER_24
-            packing.encoded_bytes = 4
-        elif -2147483648 <= value <= 2147483647:
-            packing.lead = LEAD_INTEGER_32
-            packing.encoded_bytes = 5
-        else:
-            packing.lead = LEAD_INTEGER_64
-            packing.encoded_bytes = 9
-    elif length < 64:
+        packing_set_integer(packing, value)
+        return
+    packing.integer = 0
+    if length < 64:
         packing.lead = LEAD_STRING_6
         packing.encoded_bytes = 1 + length
     elif length < 4096:
