@@ -1,8 +1,8 @@
 """Native handlers of the group string: counting, appending, ranges, and the longest common subsequence."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint32_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from ranvier.engine.core cimport EVENT_STRING, Arg, Call, native_t
@@ -52,7 +52,7 @@ cdef extern from "<math.h>" nogil:
     bint isinf(long double value)
 
 cdef enum:
-    LCS_CELLS_LIMIT = 1 << 28    # 1 GiB of table: two strings of 16 KB
+    LCS_CELLS_LIMIT = 1 << 30    # 128 MiB of bits: two strings of 32 KB
 
 
 cdef native_t string_edit_handler(str name) except? NULL:
@@ -317,26 +317,36 @@ cdef bint parse_lcs(Call *call, LcsOptions *options) noexcept:
     return True
 
 
-cdef void fill_lcs(uint32_t *table, const char *a, size_t a_length, const char *b, size_t b_length) noexcept nogil:
-    """table[i * (b_length + 1) + j] is the length for the first i bytes of a and the first j of b."""
-    cdef size_t i, j, width = b_length + 1
-    cdef uint32_t up, left
-    memset(table, 0, width * sizeof(uint32_t))
-    for i in range(1, a_length + 1):
-        table[i * width] = 0
+cdef uint32_t fill_lcs(uint32_t *row, uint8_t *ups, const char *a, size_t a_length, const char *b,
+                       size_t b_length) noexcept nogil:
+    """The length. row[j] is that of what is read of a and the first j bytes of b.
+
+    The way back needs one bit of each cell: whether the cell above is greater than the one to the left. `ups` takes
+    them; NULL: nobody walks back.
+    """
+    cdef size_t i, j, cell = 0
+    cdef uint32_t up, left, above_left
+    memset(row, 0, (b_length + 1) * sizeof(uint32_t))
+    for i in range(a_length):
+        above_left = left = 0
         for j in range(1, b_length + 1):
-            if a[i - 1] == b[j - 1]:
-                table[i * width + j] = table[(i - 1) * width + j - 1] + 1
-            else:
-                up = table[(i - 1) * width + j]
-                left = table[i * width + j - 1]
-                table[i * width + j] = up if up > left else left
+            up = row[j]
+            if a[i] == b[j - 1]:
+                left = above_left + 1
+            elif up > left:
+                left = up
+                if ups != NULL:
+                    ups[cell >> 3] |= 1 << (cell & 7)
+            row[j] = left
+            above_left = up
+            cell += 1
+    return row[b_length]
 
 
-cdef list walk_lcs(const uint32_t *table, const char *a, size_t a_length, size_t b_length, const char *b,
+cdef list walk_lcs(const uint8_t *ups, const char *a, size_t a_length, size_t b_length, const char *b,
                    bytearray common):
     """Walk back from the end: the common bytes into `common`, and the runs as (a, b, length), last run first."""
-    cdef size_t i = a_length, j = b_length, width = b_length + 1
+    cdef size_t i = a_length, j = b_length, cell
     cdef size_t at = len(common), run = 0
     cdef list runs = []
     while i > 0 and j > 0:
@@ -350,7 +360,9 @@ cdef list walk_lcs(const uint32_t *table, const char *a, size_t a_length, size_t
                 continue
             runs.append((i, j, run))
             run = 0
-        elif table[(i - 1) * width + j] > table[i * width + j - 1]:
+            continue
+        cell = (i - 1) * b_length + j - 1
+        if ups[cell >> 3] >> (cell & 7) & 1:
             i -= 1
         else:
             j -= 1
@@ -365,7 +377,9 @@ cdef void lcs(Call *call) noexcept:
     cdef const char *a = b""
     cdef const char *b = b""
     cdef size_t a_length = 0, b_length = 0
-    cdef uint32_t *table
+    cdef uint32_t *row
+    cdef uint8_t *ups
+    cdef uint32_t length
     cdef LcsOptions options
     cdef bytearray common
     if (one != NULL and entry_type(one) != TYPE_STRING) or (other != NULL and entry_type(other) != TYPE_STRING):
@@ -380,20 +394,25 @@ cdef void lcs(Call *call) noexcept:
     if (a_length + 1) > LCS_CELLS_LIMIT // (b_length + 1):
         reply_error(call, b"ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
         return
-    table = <uint32_t *>malloc((a_length + 1) * (b_length + 1) * sizeof(uint32_t))
-    if table == NULL:
+    row = <uint32_t *>malloc((b_length + 1) * sizeof(uint32_t))
+    ups = NULL if options.length_only else <uint8_t *>calloc(a_length * b_length // 8 + 1, 1)
+    if row == NULL or (ups == NULL and not options.length_only):
+        free(row)
+        free(ups)
         reply_error(call, b"ERR Insufficient memory, failed allocating transient memory for LCS")
         return
-    fill_lcs(table, a, a_length, b, b_length)
-    common = bytearray(table[a_length * (b_length + 1) + b_length])
-    runs = walk_lcs(table, a, a_length, b_length, b, common)
-    free(table)
+    length = fill_lcs(row, ups, a, a_length, b, b_length)
+    free(row)
+    if options.length_only:
+        reply_integer(call.client, length)
+        return
+    common = bytearray(length)
+    runs = walk_lcs(ups, a, a_length, b_length, b, common)
+    free(ups)
     if options.indexes:
-        reply_runs(call, runs, len(common), &options)
-    elif options.length_only:
-        reply_integer(call.client, len(common))
+        reply_runs(call, runs, length, &options)
     else:
-        reply_bulk(call.client, common, len(common))
+        reply_bulk(call.client, common, length)
 
 
 cdef void reply_runs(Call *call, list runs, size_t total, const LcsOptions *options) noexcept:
