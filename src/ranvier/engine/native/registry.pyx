@@ -22,9 +22,11 @@ cdef native_t native_handler(str name) except? NULL:
         found = list_handler(name)
     if found == NULL:
         found = set_handler(name)
+    if found == NULL:
         found = bitmap_handler(name)
     if found == NULL:
         found = hyperloglog_handler(name)
+    if found == NULL:
         found = stream_handler(name)
     if found == NULL:
         found = transaction_handler(name)

@@ -21,6 +21,7 @@ from ranvier.engine.types.rdb cimport (
     RDB_SORTED_SET_ZIPLIST, RDB_STREAM, RDB_STREAM_2, RDB_STREAM_3, RDB_STRING, ValueCodec, read_string,
     reader_refuse, release_string, write_integer_string, write_string,
 )
+from ranvier.engine.types.stream_rdb cimport stream_codec
 
 cdef enum:
     TYPES = 16                   # what four bits of Entry.kind can tell
@@ -28,6 +29,7 @@ cdef enum:
 # Every type but strings; NULL where there is none.
 cdef const ValueCodec *CODECS[TYPES]
 CODECS[<int>TYPE_LIST] = list_codec()
+CODECS[<int>TYPE_STREAM] = stream_codec()
 
 
 cdef int value_type_of(int rdb_type) noexcept nogil:
