@@ -47,3 +47,27 @@ cdef native_t native_handler(str name) except? NULL:
         if found != NULL:
             return found
     return NULL
+    cdef native_t found = string_handler(name)
+    if found == NULL:
+        found = key_handler(name)
+    if found == NULL:
+        found = list_handler(name)
+    if found == NULL:
+        found = set_handler(name)
+    if found == NULL:
+        found = bitmap_handler(name)
+    if found == NULL:
+        found = hyperloglog_handler(name)
+    if found == NULL:
+        found = stream_handler(name)
+    if found == NULL:
+        found = transaction_handler(name)
+    if found == NULL:
+        found = pubsub_native(name)
+    if found == NULL:
+        found = blocking_handler(name)
+    if found == NULL:
+        found = monitor_handler(name)
+    if found == NULL:
+        found = surroundings_handler(name)
+    return found

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport Arg, Call
 from ranvier.engine.dispatch cimport propagate_as, propagates
-from ranvier.engine.native.common cimport arg_bytes, arg_is, reply_syntax_error
+from ranvier.engine.native.common cimport arg_is, reply_syntax_error
 from ranvier.engine.native.stream_claims cimport id_bytes
 from ranvier.engine.number cimport parse_integer
 from ranvier.engine.reply cimport reply_array, reply_error, reply_integer
@@ -149,9 +149,9 @@ cdef void delete_entries(Call *call, OpenValue *opened, Group *group, const Dele
 
 
 cdef void reply_absent(Call *call, const DeleteRequest *request) noexcept nogil:
-    cdef size_t i
+    cdef size_t _i
     reply_array(call.client, <int64_t>(request.end - request.first_id))
-    for i in range(request.first_id, request.end):
+    for _i in range(request.first_id, request.end):
         reply_integer(call.client, ID_ABSENT)
 
 

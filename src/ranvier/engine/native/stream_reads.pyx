@@ -144,8 +144,8 @@ cdef bint parse_read(Call *call, ReadRequest *request) noexcept:
 
 cdef void reply_no_group(Call *call, const Arg *key, const Arg *group) noexcept:
     call.failed = True
-    reply_error_bytes(call.client, b"NOGROUP No such key '%s' or consumer group '%s' in XREADGROUP with GROUP option" % (
-        text_of(key), text_of(group)))
+    reply_error_bytes(call.client, b"NOGROUP No such key '%s' or consumer group '%s' in XREADGROUP with GROUP option"
+                      % (text_of(key), text_of(group)))
 
 
 cdef inline Group *named_group(Call *call, const ReadRequest *request, const Stream *stream) noexcept nogil:
@@ -189,8 +189,8 @@ cdef bint resolve(Call *call, const ReadRequest *request, size_t i, Source *sour
 cdef void meaningless(Call *call, char mark) noexcept:
     cdef bytes which = b"%c" % mark
     call.failed = True
-    reply_error_bytes(call.client, b"ERR The " + which + b" ID is meaningless in the context of XREADGROUP: you want to "
-                      b"read the history of this consumer by specifying a proper ID, or use the > ID to get new "
+    reply_error_bytes(call.client, b"ERR The " + which + b" ID is meaningless in the context of XREADGROUP: you want "
+                      b"to read the history of this consumer by specifying a proper ID, or use the > ID to get new "
                       b"messages. The " + which + b" ID would just return an empty result set.")
 
 
@@ -217,7 +217,7 @@ cdef void plan_group(const ReadRequest *request, const Stream *stream, Group *gr
     """Count, and let the group be so far as if it had delivered: the same stream may be asked for twice. `after` is
     where it really is."""
     cdef StreamCursor cursor
-    cdef uint64_t i
+    cdef uint64_t _i
     source.after = group.last_id
     source.is_served = seek_behind(stream, group.last_id, &cursor)
     if not source.is_served:
@@ -228,7 +228,7 @@ cdef void plan_group(const ReadRequest *request, const Stream *stream, Group *gr
     if source.count < request.limit:
         stream_seek(stream, id_largest(), False, &cursor)
     else:
-        for i in range(1, source.count):
+        for _i in range(1, source.count):
             stream_step(&cursor, True)
     group.last_id = cursor.id
 
@@ -254,7 +254,6 @@ cdef void plan(Call *call, const ReadRequest *request, size_t i, Source *source,
     cdef StreamCursor cursor
     cdef Stream *stream
     cdef Group *group
-    cdef Consumer *consumer
     if stream_open_other(call, &call.args[request.first_key + i], False, &opened) != OPEN_FOUND:
         return
     stream = stream_in(&opened)
@@ -264,7 +263,7 @@ cdef void plan(Call *call, const ReadRequest *request, size_t i, Source *source,
             source.count = stream_count(&cursor, id_largest(), True, request.limit)
         return
     group = named_group(call, request, stream)
-    consumer = seen_consumer(request, &opened, group, words)
+    seen_consumer(request, &opened, group, words)
     if source.mode == FROM_HISTORY:
         source.is_served = True
     else:

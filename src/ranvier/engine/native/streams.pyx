@@ -69,16 +69,16 @@ cdef inline const uint8_t *reply_element(Client *client, const uint8_t *p) noexc
 cdef void reply_entry(Client *client, StreamCursor *cursor) noexcept nogil:
     cdef const uint8_t *field = cursor.fields
     cdef const uint8_t *value = cursor.values
-    cdef size_t i
+    cdef size_t _i
     reply_array(client, 2)
     reply_id(client, cursor.id)
     reply_array(client, <int64_t>cursor.field_count * 2)
     if cursor.flags & ENTRY_SAME_FIELDS:
-        for i in range(cursor.field_count):
+        for _i in range(cursor.field_count):
             field = reply_element(client, field)
             value = reply_element(client, value)
     else:
-        for i in range(cursor.field_count * 2):
+        for _i in range(cursor.field_count * 2):
             field = reply_element(client, field)
         value = field
     cursor.behind = value

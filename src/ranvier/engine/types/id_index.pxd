@@ -1,4 +1,4 @@
-"""Items in the order of their 128-bit stream ids: a B+tree, for the blocks of a stream and for lists of pending entries.
+"""Items in the order of their 128-bit stream ids: a B+tree, for the blocks of a stream and for what pends in groups.
 
 One node is 64 items or a little less; leaves are chained both ways. See id_index.pyx for the strategy.
 """

@@ -27,6 +27,7 @@ from ranvier.engine.types.rdb cimport (
 )
 from ranvier.engine.types.set_rdb cimport set_codec
 from ranvier.engine.types.sorted_set_rdb cimport sorted_set_codec
+from ranvier.engine.types.stream_rdb cimport stream_codec
 
 cdef enum:
     TYPES = 16                   # what four bits of Entry.kind can tell
@@ -37,6 +38,7 @@ CODECS[<int>TYPE_LIST] = list_codec()
 CODECS[<int>TYPE_SET] = set_codec()
 CODECS[<int>TYPE_HASH] = hash_codec()
 CODECS[<int>TYPE_SORTED_SET] = sorted_set_codec()
+CODECS[<int>TYPE_STREAM] = stream_codec()
 
 
 cdef int value_type_of(int rdb_type) noexcept nogil:

@@ -2,11 +2,12 @@
 
 Strategy: entries lie in blocks of some kilobytes, an index by id finds the block, a walk inside of it the entry. New
 entries go to the end of the last block until it is full; a deleted entry stays in its block, marked, and a block in
-which nothing lives goes (but see `trim_block`). So appending costs what the entry is long, and finding by id is logarithmic in the blocks.
+which nothing lives goes (but see `trim_block`). So appending costs what the entry is long, and finding by id is
+logarithmic in the blocks.
 
 Invariants: every block holds at least one entry, perhaps a deleted one; the key of a block is the id of the entry that
-began it (which may be deleted), and ids rise from entry to entry and from block to block; `length` is the sum of the blocks'
-counts; `first_id` is the id of the first entry that lives, 0-0 when there is none.
+began it (which may be deleted), and ids rise from entry to entry and from block to block; `length` is the sum of the
+blocks' counts; `first_id` is the id of the first entry that lives, 0-0 when there is none.
 """
 
 from libc.stdint cimport uint32_t
@@ -429,8 +430,8 @@ cdef bint stream_delete(Memory *memory, Stream *self, StreamId id) noexcept nogi
         block_drop(memory, self, &cursor.block)
     else:
         put_integer(<uint8_t *>cursor.entry, cursor.flags | ENTRY_DELETED)
-        place_item(&cursor.block).item = block_set_counts(memory, block_at(&cursor), cursor.head.count - 1,
-                                                           cursor.head.deleted + 1)
+        place_item(&cursor.block).item = block_set_counts(
+            memory, block_at(&cursor), cursor.head.count - 1, cursor.head.deleted + 1)
     self.length -= 1
     if id_compare(id, self.max_deleted_id) > 0:
         self.max_deleted_id = id

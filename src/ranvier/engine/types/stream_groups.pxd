@@ -47,7 +47,8 @@ cdef Group *group_copy(Memory *memory, const Group *group) noexcept nogil
 cdef size_t group_usage(const Group *group) noexcept nogil
 
 cdef Consumer *consumer_find(const Group *group, const char *name, size_t length) noexcept nogil
-cdef Consumer *consumer_add(Memory *memory, Group *group, const char *name, size_t length, int64_t now_ms) noexcept nogil
+cdef Consumer *consumer_add(Memory *memory, Group *group, const char *name, size_t length,
+                            int64_t now_ms) noexcept nogil
 # The consumer with what is pending for it, of which the number is returned.
 cdef size_t consumer_delete(Memory *memory, Group *group, Consumer *consumer) noexcept nogil
 
@@ -62,7 +63,7 @@ cdef inline Pending *pending_find(const Group *group, StreamId id) noexcept nogi
 cdef int64_t stream_entries_until(const Stream *stream, StreamId id) noexcept nogil
 # The group delivers the entry that follows: `last_id` and `entries_read` go on.
 cdef void group_advance(const Stream *stream, Group *group, StreamId id) noexcept nogil
-# How many entries it has not delivered (what a client claimed to have been read may make that negative); False: unknown.
+# How many entries it has not delivered; False: unknown. What a client claimed to have been read may make it negative.
 cdef bint group_lag(const Stream *stream, const Group *group, int64_t *lag) noexcept nogil
 # Whether the group is done with an entry: delivered and acknowledged.
 cdef bint group_is_done(const Group *group, StreamId id) noexcept nogil

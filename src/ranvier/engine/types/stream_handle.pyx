@@ -13,7 +13,7 @@ from ranvier.engine.store.database cimport database_set_pointer
 from ranvier.engine.store.entry cimport ENCODING_STREAM, TYPE_STREAM, Entry, entry_pointer, entry_type
 from ranvier.engine.store.handles cimport DatabaseHandle
 from ranvier.engine.types.id_index cimport (
-    IdIndex, IdPlace, StreamId, id_compare, id_is_zero, id_largest, id_of, id_smallest, index_first, place_item,
+    IdIndex, IdPlace, StreamId, id_compare, id_largest, id_of, id_smallest, index_first, place_item,
     place_step,
 )
 from ranvier.engine.types.listpack cimport (
@@ -61,9 +61,9 @@ cdef list fields_of(const StreamCursor *cursor):
     """Fields and values in turn."""
     cdef const uint8_t *field = cursor.fields
     cdef const uint8_t *value = cursor.values
-    cdef size_t i
+    cdef size_t _i
     cdef list found = []
-    for i in range(cursor.field_count):
+    for _i in range(cursor.field_count):
         found.append(take_element(&field))
         if cursor.flags & ENTRY_SAME_FIELDS:
             found.append(take_element(&value))
@@ -414,7 +414,7 @@ cdef class StreamHandle:
         cdef IdPlace place
         cdef BlockHead head
         cdef Group *group
-        cdef size_t i, elements
+        cdef size_t elements
         cdef size_t living = 0
         cdef bint more = stream != NULL and index_first(&stream.blocks, &place)
         while more:

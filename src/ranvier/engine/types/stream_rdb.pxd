@@ -1,0 +1,5 @@
+"""Streams in RDB form."""
+
+from ranvier.engine.types.rdb cimport ValueCodec
+
+cdef const ValueCodec *stream_codec() noexcept nogil
