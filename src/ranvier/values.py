@@ -35,6 +35,20 @@ class Verbatim:
         return f"Verbatim({self.text!r}, {self.format!r})"
 
 
+class PlainDouble(float):
+    """A double in plain notation, with at most 17 digits behind the point: a coordinate.
+
+    A double in RESP3, a bulk string in RESP2, as any float.
+    """
+
+    __slots__ = ()
+
+    def __bytes__(self) -> bytes:
+        digits = b"%.17f" % self
+        digits = digits.rstrip(b"0").rstrip(b".")
+        return b"0" if digits == b"-0" else digits
+
+
 class NullArrayType:
     """The type of `NullArray`."""
 

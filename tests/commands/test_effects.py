@@ -287,6 +287,14 @@ READ ; xautoclaim s g c 99 0 >
 READ ; xdelex s delref ids 2 1-1 9-9 > XACK s g 1-1 | XDEL s 1-1
 READ ; xdelex s acked ids 1 2-1 >
 READ ; xackdel s g ids 1 1-1 > XACK s g 1-1 | XDEL s 1-1
+; geoadd k 0 0 a 90 0 b > ZADD k 3377699720527872 a 3940649673949184 b
+geoadd k 0 0 a ; geoadd k nx 1 1 a >
+geoadd k 0 0 a ; geosearchstore d k fromlonlat 0 0 byradius 1 km > DEL d | ZADD d 3377699720527872 a
+set d v ; geosearchstore d k fromlonlat 0 0 byradius 1 km > DEL d
+; geosearchstore d k fromlonlat 0 0 byradius 1 km >
+geoadd k 0 0 a ; georadius k 0 0 1 km store d > DEL d | ZADD d 3377699720527872 a
+geoadd k 0 0 a ; georadiusbymember k a 1 km storedist d > DEL d | ZADD d 0 a
+geoadd k 0 0 a ; georadiusbymember k a 1 km >
 ; get k >
 """.replace("%payload", PAYLOAD).strip().splitlines()
 

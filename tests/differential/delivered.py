@@ -14,6 +14,7 @@ GROUPS = (
     "bitmap",
     "hyperloglog",
     "sorted-set",
+    "geo",
 )
 
 # These would stop a random conversation; tests/modes/test_blocked.py compares them.

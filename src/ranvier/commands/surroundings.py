@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Classes of key events, as `engine/core.pxd` numbers them.
 EVENT_GENERIC: Final = 1 << 0
 EVENT_LIST: Final = 1 << 2
+EVENT_SORTED_SET: Final = 1 << 5
 
 
 class Database(Protocol):

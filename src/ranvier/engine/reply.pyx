@@ -8,7 +8,7 @@ from ranvier.engine.store.database cimport entry_string
 from ranvier.engine.store.entry cimport ENCODING_BLOB, entry_encoding, entry_pointer
 
 from ranvier.errors import CommandError
-from ranvier.values import Members, NoReplyType, NullArrayType, Pairs, Push, Status, Verbatim
+from ranvier.values import Members, NoReplyType, NullArrayType, Pairs, PlainDouble, Push, Status, Verbatim
 
 cdef extern from "Python.h":
     int Py_EnterRecursiveCall(const char *where) noexcept        # nonzero: RecursionError is set
@@ -132,9 +132,10 @@ cdef int reply_rare_value(Client *client, object value) except -1:
     if isinstance(value, (set, frozenset)):
         return reply_items(client, c'~' if resp3 else c'*', value)
     if isinstance(value, float):
+        text = bytes(value) if isinstance(value, PlainDouble) else format_double(value)
         if resp3:
-            return reply_line(client, b",%s\r\n" % format_double(value))
-        return reply_bytes(client, format_double(value))
+            return reply_line(client, b",%s\r\n" % text)
+        return reply_bytes(client, text)
     if isinstance(value, NoReplyType):
         return 0
     if isinstance(value, NullArrayType):
