@@ -35,13 +35,14 @@ def test_record_is_complete_and_readable(record: Command) -> None:
 
 def test_table_has_every_command_of_valkey() -> None:
     assert len([record for record in TABLE if not record.own]) == 425
-    assert len(TABLE.top_level()) == 258        # Sentinel's container beside Valkey's 257
+    # Sentinel's container beside Valkey's 257
+    assert len([record for record in TABLE.top_level() if not record.own]) == 258
 
 
 def test_only_commands_with_handlers_are_announced() -> None:
     names = {record.name for record in TABLE.implemented()}
     assert {"GET", "CLIENT", "CLIENT ID", "COMMAND", "LMOVE", "HSET"} <= names
-    assert not {"XGROUP", "XGROUP CREATE", "SENTINEL"} & names
+    assert not {"EVAL", "CLUSTER", "CLUSTER INFO", "SENTINEL"} & names
 
 
 def test_a_subcommand_without_container_is_refused() -> None:

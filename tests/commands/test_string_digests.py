@@ -76,11 +76,12 @@ def test_deleting_what_is_still_the_same(wire: Wire) -> None:
     digest = wire.call("DIGEST", "k").text
     for condition in (("IFEQ", "w"), ("IFNE", "v"), ("IFDNE", digest), ("ifdeq", "0" * 16)):
         assert wire.call("DELEX", "k", *condition).number == 0
-    for condition in (("IFEQ", "v"), ("IFNE", "w"), ("IFDEQ", digest.upper()), ("ifdne", "0" * 16), ()):
+    met: list[tuple[str | bytes, ...]] = [("IFEQ", "v"), ("IFNE", "w"), ("IFDEQ", digest.upper()), ("ifdne", "0" * 16)]
+    for words in [*met, ()]:
         wire.call("SET", "k", "v")
-        assert wire.call("DELEX", "k", *condition).number == 1
+        assert wire.call("DELEX", "k", *words).number == 1
         assert wire.call("EXISTS", "k").number == 0
-        assert wire.call("DELEX", "k", *condition).number == 0
+        assert wire.call("DELEX", "k", *words).number == 0
 
 
 def test_bad_input(wire: Wire) -> None:

@@ -143,6 +143,10 @@ def _is_past_key_name(request: Request, ours: Reply, theirs: Reply) -> bool:
     return request[1].upper() == b"ENCODING" and (ours.value, theirs.value) == (b"embstr", b"raw")
 
 
+def _is_sorted_once(request: Request, ours: Reply, theirs: Reply) -> bool:
+    return request[1].upper() == b"ENCODING" and (ours.value, theirs.value) == (b"listpack", b"skiplist")
+
+
 def _is_order_of_names(request: Request, ours: Reply, theirs: Reply) -> bool:
     by_name = request[0].upper() != b"ZRANGE" or b"BYLEX" in {word.upper() for word in request}
     return by_name and not ours.is_error and not theirs.is_error
@@ -164,6 +168,8 @@ ON_PURPOSE: tuple[OnPurpose, ...] = (
               lambda _, ours, __: ours.raw == b"-ERR value is out of range\r\n"),
     OnPurpose(b"LOLWUT", "the picture, and what may be said about it, is each server's own", lambda *_: True),
     OnPurpose(b"OBJECT", "embstr or raw: Valkey's string stays raw after RENAME from a long name", _is_past_key_name),
+    OnPurpose(b"OBJECT", "SORT reads a sorted set and leaves it as it is: Valkey's becomes a skiplist",
+              _is_sorted_once),
 )
 
 CONTAINERS = {b"OBJECT", b"CLIENT", b"CONFIG", b"COMMAND", b"MEMORY", b"SLOWLOG", b"COMMANDLOG", b"LATENCY", b"DEBUG"}

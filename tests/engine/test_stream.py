@@ -77,23 +77,23 @@ def test_pending_entries_in_any_order() -> None:
         assert stream.add_consumer(b"g", name)
     assert stream.consumers(b"g") == [b"b", b"c", b"d"]
     owners: dict[tuple[int, int], bytes] = {}
-    names = [(choose.randrange(2**64), choose.randrange(2**64)) for _ in range(4000)]
-    for step, name in enumerate([*names, *choose.choices(names, k=6000)]):
-        if step % 3 == 2 and name in owners:
-            assert stream.acknowledge(b"g", name)
-            assert not stream.acknowledge(b"g", name)
-            del owners[name]
+    ids = [(choose.randrange(2**64), choose.randrange(2**64)) for _ in range(4000)]
+    for step, identity in enumerate([*ids, *choose.choices(ids, k=6000)]):
+        if step % 3 == 2 and identity in owners:
+            assert stream.acknowledge(b"g", identity)
+            assert not stream.acknowledge(b"g", identity)
+            del owners[identity]
         else:
-            owners[name] = choose.choice([b"b", b"c", b"d"])
-            stream.give(b"g", owners[name], name)
+            owners[identity] = choose.choice([b"b", b"c", b"d"])
+            stream.give(b"g", owners[identity], identity)
     assert [(item[0], item[1]) for item in stream.pending(b"g")] == sorted(owners.items())
     stream.check()
     copy = stream.copy()
     count = sum(owner == b"c" for owner in owners.values())
     assert stream.delete_consumer(b"g", b"c") == count
     stream.check()
-    for name in choose.sample(sorted(owners), len(owners)):
-        assert stream.acknowledge(b"g", name) == (owners[name] != b"c")
+    for identity in choose.sample(sorted(owners), len(owners)):
+        assert stream.acknowledge(b"g", identity) == (owners[identity] != b"c")
     assert stream.pending(b"g") == []
     copy.check()
     assert len(copy.pending(b"g")) == len(owners)

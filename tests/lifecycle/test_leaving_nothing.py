@@ -34,6 +34,7 @@ MEGABYTE = 1 << 20
 ROUNDS = 12
 OPTIONS = {
     "timeout": 5, "client_query_buffer_limit": MEGABYTE, "client_closed_max_len": 0,
+    "commandlog_reply_larger_than": -1, "commandlog_request_larger_than": -1,
     "client-output-buffer-limit": f"normal {3 * MEGABYTE} 0 0 pubsub {3 * MEGABYTE} 0 0",
 }
 BLOCKED = ("blocked on two keys", "blocked without end", "blocked with a pipeline behind", "paused")

@@ -66,7 +66,7 @@ class Command:
     deprecated_since: str = ""
     replaced_by: str = ""
     propagated: str = ""                # deterministic form for replicas and the append-only file; "" = never
-    own: bool = False                   # Ranvier's alone, unknown to the reference servers
+    own: bool = False                   # unknown to Valkey 9.1: Ranvier's alone, or Redis's
     handler: str | None = None          # "native:get", "module:function", or None: not there yet
 
     @property

@@ -77,8 +77,8 @@ def xinfo_consumers(client: Client, args: list[bytes]) -> Reply:
     if args[1] not in stream.groups():
         group, key = (c_string(name).decode("utf-8", "surrogateescape") for name in (args[1], args[0]))
         raise CommandError(f"NOGROUP No such consumer group '{group}' for key name '{key}'")
-    now_ms = client.server.engine.wall_ms
-    reply = []
+    now_ms = client.server.clock.wall_ms()
+    reply: list[Reply] = []
     for name in stream.consumers(args[1]):
         figures = stream.consumer_figures(args[1], name)
         active_ms = figures["active_ms"]

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ranvier.engine.types import rdb_handle
 from ranvier.engine.types.list_handle import listpack_decode
+from ranvier.engine.types.sorted_set_handle import format_score
 from ranvier.keyspace import contents
 
 DIGEST_BYTES: Final = 20
@@ -92,7 +93,7 @@ def _pairs(database: Any, key: bytes, kind: str, now_ms: int) -> Iterator[tuple[
     value = contents.handle(database, key, kind)
     if kind == "zset":
         for member, score in value:
-            yield member, b"%.17g" % score
+            yield member, format_score(score)
     else:
         for name, content, at_ms in value.items():
             if at_ms < 0 or at_ms >= now_ms:

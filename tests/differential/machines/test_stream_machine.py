@@ -1,7 +1,7 @@
 """The stream machine: random stream and group commands beside live Valkey, with small blocks so that they are crossed.
 
-Ids are given, small and close together, so that requests meet; what tells a time (XPENDING's long form, XINFO CONSUMERS)
-is left to tests/commands.
+Ids are given, small and close together, so that requests meet; what tells a time (XPENDING's long form, XINFO
+CONSUMERS) is left to tests/commands.
 """
 
 import random

@@ -21,7 +21,7 @@ COMMANDS = (
         summary="Acknowledges messages for a consumer group and deletes them.",
         arguments="key@0 group [condition(KEEPREF | DELREF | ACKED)] IDS ids(numids:integer id...)",
         propagated="XACK key group id and XDEL key id, one per message",
-        handler="native:xackdel",
+        handler="native:xackdel", own=True,
     ),
     command(
         "XADD", -5, "write denyoom fast", "1 RW update",
@@ -68,7 +68,7 @@ COMMANDS = (
         summary="Deletes messages, with a say in what becomes of references to them.",
         arguments="key@0 [condition(KEEPREF | DELREF | ACKED)] IDS ids(numids:integer id...)",
         propagated="XDEL key id, one per message, and XACK key group id under DELREF",
-        handler="native:xdelex",
+        handler="native:xdelex", own=True,
     ),
     command(
         "XGROUP", -2,

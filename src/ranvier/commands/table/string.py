@@ -33,7 +33,7 @@ COMMANDS = (
         since="8.4.0", complexity="O(1), for a digest O(N) in the length of the string.",
         summary="Deletes a key, if its value or the value's digest is, or is not, the argument.",
         arguments="key@0 [condition(IFEQ value | IFNE value | IFDEQ digest | IFDNE digest)]",
-        propagated="DEL key", handler="native:delex",
+        propagated="DEL key", handler="native:delex", own=True,
     ),
     command(
         "DELIFEQ", 3, "write fast", "1 RM delete",
@@ -47,7 +47,7 @@ COMMANDS = (
         since="8.4.0", complexity="O(N) in the length of the string.",
         summary="Returns the XXH3 digest of a string in hexadecimal digits.",
         arguments="key@0",
-        handler="native:digest",
+        handler="native:digest", own=True,
     ),
     command(
         "GET", 2, "readonly fast", "1 RO access",
