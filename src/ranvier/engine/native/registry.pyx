@@ -40,34 +40,9 @@ FINDERS[:] = [
 
 
 cdef native_t native_handler(str name) except? NULL:
-    cdef native_t found
-    cdef int i
-    for i in range(GROUPS):
+    cdef native_t found = NULL
+    cdef int i = 0
+    while found == NULL and i < GROUPS:
         found = FINDERS[i](name)
-        if found != NULL:
-            return found
-    return NULL
-    cdef native_t found = string_handler(name)
-    if found == NULL:
-        found = key_handler(name)
-    if found == NULL:
-        found = list_handler(name)
-    if found == NULL:
-        found = set_handler(name)
-    if found == NULL:
-        found = bitmap_handler(name)
-    if found == NULL:
-        found = hyperloglog_handler(name)
-    if found == NULL:
-        found = stream_handler(name)
-    if found == NULL:
-        found = transaction_handler(name)
-    if found == NULL:
-        found = pubsub_native(name)
-    if found == NULL:
-        found = blocking_handler(name)
-    if found == NULL:
-        found = monitor_handler(name)
-    if found == NULL:
-        found = surroundings_handler(name)
+        i += 1
     return found
