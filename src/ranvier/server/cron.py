@@ -9,6 +9,7 @@ from ranvier import limits
 if TYPE_CHECKING:
     from ranvier.server.server import Server
 
+IDLE_COMMANDS = 1  # since the last run, at most: a probe that looks in now and then is nobody who waits
 CLIENTS_MINIMUM = 5  # looked at per run, however few there are
 
 
@@ -18,6 +19,7 @@ class Cron:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._trimmed_ms = 0
+        self._commands = 0  # served when it last ran
 
     def start(self) -> None:
         self._plan()
@@ -37,10 +39,14 @@ class Cron:
     def _trim(self) -> None:
         """The allocator keeps what is freed; a crowd of clients that left gives it back to the system.
 
-        What goes all at once stays with the allocator, for the next keys: no turn may take that long.
+        What goes all at once waits until nobody asks for anything, and the most of it stays with the allocator, for the
+        next keys: no turn may take that long.
         """
         engine = self._server.engine
-        if not limits.TRIM_BYTES <= engine.untrimmed_bytes <= limits.TRIM_MAXIMUM_BYTES or engine.frees_values:
+        commands = engine.statistics()["commands"]
+        idle, self._commands = commands - self._commands <= IDLE_COMMANDS, commands
+        most = limits.TRIM_IDLE_MAXIMUM_BYTES if idle else limits.TRIM_MAXIMUM_BYTES
+        if not limits.TRIM_BYTES <= engine.untrimmed_bytes <= most or engine.frees_values:
             return
         if engine.monotonic_ms - self._trimmed_ms >= limits.TRIM_PAUSE_MILLISECONDS:
             engine.trim_memory()
