@@ -114,7 +114,8 @@ def test_memory_is_counted_and_comes_back(kind: str) -> None:
 
 def test_a_member_of_a_large_set_takes_one_small_allocation() -> None:
     handle = SetHandle([b"%d" % (10**9 + i) for i in range(100_000)])
-    assert handle.used_bytes / 100_000 < 24 + 17
+    # 24 for the member, 16 to 17 for its place: how many buckets overflow depends on the seed of the hash.
+    assert handle.used_bytes / 100_000 < 24 + 18
 
 
 def test_a_large_intset_takes_little_more_than_its_integers() -> None:
