@@ -33,17 +33,15 @@ class Cron:
         engine = self._server.engine
         engine.check_clients(max(CLIENTS_MINIMUM, engine.client_count // self._server.configuration.hz))
         engine.expire_keys(True)
-        self._server.figures.sample()
-        self._trim()
+        self._trim(self._server.figures.sample()["commands"])
 
-    def _trim(self) -> None:
+    def _trim(self, commands: int) -> None:
         """The allocator keeps what is freed; a crowd of clients that left gives it back to the system.
 
         What goes all at once waits until nobody asks for anything, and the most of it stays with the allocator, for the
         next keys: no turn may take that long.
         """
         engine = self._server.engine
-        commands = engine.statistics()["commands"]
         idle, self._commands = commands - self._commands <= IDLE_COMMANDS, commands
         most = limits.TRIM_IDLE_MAXIMUM_BYTES if idle else limits.TRIM_MAXIMUM_BYTES
         if not limits.TRIM_BYTES <= engine.untrimmed_bytes <= most or engine.frees_values:

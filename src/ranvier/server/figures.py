@@ -25,10 +25,11 @@ class Figures:
         self._started_memory_bytes = server.engine.used_memory_bytes
         self.rates = Rates()
 
-    def sample(self) -> None:
-        """Keep the counters of this moment for the rates per second; the cron calls it."""
+    def sample(self) -> Mapping[str, int]:
+        """Keep the counters of this moment for the rates per second, and return them; the cron calls it."""
         counters = self._server.engine.statistics()
         self.rates.sample(self._server.engine.monotonic_ms, counters)
+        return counters
 
     def statistics(self) -> Mapping[str, Figure]:
         return {**self._fixed, **process.current_figures(), **self._server_figures(), **self._engine_figures()}
