@@ -237,7 +237,9 @@ def test_a_field_whose_time_has_passed_is_absent(timed: Timed, line: str, reply:
     ("HINCRBY h a 5", 5, ["hexpired", "hincrby"], [b"HSET h a 5"]),
     ("HINCRBYFLOAT h a 5", b"5", ["hexpired", "hincrbyfloat"], [b"HSET h a 5"]),
     ("HSETEX h FNX FIELDS 1 a 5", 1, ["hexpired", "hset"], [b"HSETEX h FIELDS 1 a 5"]),
-    ("HSETEX h KEEPTTL FIELDS 1 a 5", 1, ["hexpired", "hset"], [b"HDEL h a", b"HSETEX h KEEPTTL FIELDS 1 a 5"]),
+    ("HSETEX h KEEPTTL FIELDS 1 a 5", 1, ["hexpired", "hset"], [
+        b"MULTI", b"HDEL h a", b"HSETEX h KEEPTTL FIELDS 1 a 5", b"EXEC",
+    ]),
 ])  # fmt: skip
 def test_writing_over_a_field_whose_time_has_passed(
     timed: Timed, line: str, reply: object, events: list[str], propagated: list[bytes]

@@ -450,10 +450,12 @@ def test_law_7_a_transaction_is_propagated_as_one() -> None:
         server.observe(on_propagate=lambda database, requests: told.append((database, requests)))
         say(client, "multi", "set a 1", "get a", "incr a", "exec", "multi", "get a", "exec", "set b 1")
         say(client, "multi", "set c 1", "select 2", "set d 1", "exec", "multi", "set e 1", "discard")
+        say(client, "multi", "set f 1", "exec")
     assert told == [
         (0, [[b"MULTI"], [b"set", b"a", b"1"], [b"incr", b"a"], [b"EXEC"]]),
         (0, [[b"set", b"b", b"1"]]),
-        (0, [[b"MULTI"], [b"set", b"c", b"1"], [b"SELECT", b"2"], [b"set", b"d", b"1"], [b"SELECT", b"0"], [b"EXEC"]]),
+        (0, [[b"MULTI"], [b"set", b"c", b"1"], [b"SELECT", b"2"], [b"set", b"d", b"1"], [b"EXEC"]]),
+        (2, [[b"set", b"f", b"1"]]),
     ]
 
 

@@ -26,7 +26,7 @@ from ranvier.engine.core cimport (
     PHASE_READY,
     Call,
 )
-from ranvier.engine.dispatch cimport client_changed, client_database_changed, client_propagate, select_database
+from ranvier.engine.effects cimport client_changed, client_database_changed, client_propagate, select_database
 from ranvier.engine.evict_clients cimport uncount_client
 from ranvier.engine.input cimport input_free, query_bytes
 from ranvier.engine.modes.blocked cimport Blocked, blocked_leave

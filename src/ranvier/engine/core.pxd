@@ -189,6 +189,7 @@ cdef struct Client:
     int fd                       # -1: a client without a socket
     int phase
     uint32_t gates               # GATE_ bits closed for this client
+    uint32_t exempt_gates        # GATE_ bits of the core's that do not concern this client
     int protocol                 # 2 or 3
     int client_class
     Database *database
@@ -210,6 +211,7 @@ cdef struct Client:
     bint no_touch                # its look-ups leave the access clocks alone
     bint no_evict                # its memory counts, but maxmemory-clients never evicts it
     bint import_source           # sees keys whose time has passed
+    bint obeyed                  # brings changes made elsewhere (the primary's link, a file replayed): none is refused
     uint32_t capabilities        # CAPABILITY_ bits that it claims to have
     int socket_error             # errno of the read or write that failed, 0 while none has
     # modes
@@ -253,6 +255,7 @@ cdef struct Client:
     void *tracker                # engine.modes.tracking.Tracker, NULL when it does not track
     void *redirecting            # engine.modes.tracking: the first tracker whose invalidations come here
     void *deferred               # engine.modes.deferred.Deferred, pushes that wait for its running command
+    void *replica                # engine.replication.replica_output.Replica, NULL when it is none
     # eviction of clients (engine.evict_clients), while maxmemory-clients is on
     size_t counted_bytes         # its share of core.buckets.bytes
     int bucket                   # where it stands, counted from 1; 0: in none
@@ -375,6 +378,30 @@ cdef enum EventClass:
     NOTIFY_KEYSPACE = 1 << 11        # K
     NOTIFY_KEYEVENT = 1 << 12        # E
 
+# ---- propagation ----------------------------------------------------------------------------------------------------
+
+# Who follows the stream of changes: gets whole units, each one execution, as requests in the protocol's form.
+ctypedef void (*feed_t)(Core *core, const char *data, size_t length) noexcept nogil
+
+cdef enum FeedIndex:
+    FEED_APPEND_ONLY = 0
+    FEED_REPLICAS = 1
+    FEEDS = 2
+
+cdef struct Feed:
+    bint on
+    int database_index               # selected by what it was given last; -1: its next unit begins with a SELECT
+    feed_t take
+
+cdef struct Propagation:
+    char *unit                       # room for a MULTI, then the requests of the unit that is going on
+    size_t length                    # of both
+    size_t capacity
+    size_t requests
+    int first_database               # that the first of them is meant for
+    int last_database                # ... and the last
+    Feed[2] feeds
+
 cdef struct Core:
     Memory memory
     size_t trimmed_bytes         # the most memory in use since the allocator was last trimmed (engine.freeing)
@@ -430,10 +457,14 @@ cdef struct Core:
     bint latency_tracking        # calls are counted by how long they took
     size_t large_request_bytes   # from here hooks.large hears of a request; the largest number: off
     size_t large_reply_bytes     # ... and of a reply
+    Propagation propagation      # engine.propagation
+    void *append_only            # engine.persistence.append_buffer
+    void *replication            # engine.replication.stream
     Eviction eviction            # engine.evict_keys
     int64_t over_memory_since_ns     # monotonic, 0 while memory is under maxmemory
     Encodings encodings
     bint lazy_delete             # lazyfree-lazy-user-del
     bint lazy_server_delete      # lazyfree-lazy-server-del
     bint lazy_expire
+    bint lazy_evict
     bint active_expire           # DEBUG SET-ACTIVE-EXPIRE

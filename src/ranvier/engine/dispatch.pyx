@@ -11,8 +11,8 @@ Invariants: argument views die with the batch, so whoever keeps an argument copi
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int64_t
+from cpython.ref cimport Py_DECREF
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memchr, memcpy
 
 from ranvier.engine.client cimport ClientHandle
@@ -28,12 +28,6 @@ from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
     COMMAND_QUICK,
     COMMAND_SUBCOMMAND,
-    EFFECT_AWAITED,
-    EFFECT_NOTIFIED,
-    EFFECT_OBSERVED,
-    EFFECT_PROPAGATED,
-    EFFECT_TRACKED,
-    EFFECT_WATCHED,
     GATE_ACL,
     GATE_AUTHENTICATION,
     GATE_CLUSTER,
@@ -56,23 +50,22 @@ from ranvier.engine.core cimport (
     Command,
     Request,
 )
+from ranvier.engine.effects cimport propagate, propagates
 from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.evict_keys cimport make_room
 from ranvier.engine.latency cimport latency_note
-from ranvier.engine.modes.blocked cimport awaited_key_changed, block_paused, is_retry, serve_ready_keys
+from ranvier.engine.modes.blocked cimport block_paused, is_retry, serve_ready_keys
 from ranvier.engine.modes.deferred cimport flush_deferred
 from ranvier.engine.modes.monitor cimport monitor_feed
-from ranvier.engine.modes.pubsub cimport notify
 from ranvier.engine.modes.surroundings cimport Surroundings, surroundings_begin, surroundings_end
-from ranvier.engine.modes.tracking cimport tracking_flush, tracking_over, tracking_ran, tracking_touch
+from ranvier.engine.modes.tracking cimport tracking_over, tracking_ran
 from ranvier.engine.modes.transaction cimport (
     transaction_abort,
-    transaction_collect,
     transaction_leave,
     transaction_of,
     transaction_queue,
 )
-from ranvier.engine.modes.watch cimport watch_leave, watch_touch, watch_touch_database
+from ranvier.engine.modes.watch cimport watch_leave
 from ranvier.engine.native.transactions cimport exec_
 from ranvier.engine.phase cimport (
     CLOSE_ATTACK,
@@ -83,6 +76,7 @@ from ranvier.engine.phase cimport (
     may_execute,
     request_close,
 )
+from ranvier.engine.propagation cimport unit_end
 from ranvier.engine.reply cimport reply_error_bytes, reply_raw, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -104,7 +98,7 @@ from ranvier.engine.request cimport (
     parse_requests,
     parser_reset,
 )
-from ranvier.engine.store.database cimport Database, database_hash
+from ranvier.engine.store.database cimport database_hash
 from ranvier.engine.store.table cimport table_prefetch, table_prefetch_item
 
 from ranvier.errors import CommandError
@@ -259,7 +253,7 @@ cdef size_t execute_batch(Core *core, Client *client, Batch *batch):
 cdef void execute_request(Core *core, Client *client, Arg *args, Request *request):
     cdef Call call
     cdef Command *command = request.command
-    cdef uint32_t closed = core.gates | client.gates
+    cdef uint32_t closed = (core.gates & ~client.exempt_gates) | client.gates
     call.core = core
     call.client = client
     call.database = client.database
@@ -433,6 +427,8 @@ cdef void run(Call *call):
     if call.propagated != NULL:
         Py_DECREF(<list>call.propagated)
         call.propagated = NULL
+    if outer == NULL and core.propagation.requests != 0:
+        unit_end(core, client)
     if quick:
         core.timed = command
         core.timed_calls += 1
@@ -518,81 +514,3 @@ cdef void run_handler(Call *call):
         call.failed = True
         request_close(call.client, CLOSE_BUG)
         (<object>call.core.hooks).bug(handle, error)
-
-
-# ---- effects --------------------------------------------------------------------------------------------------------
-
-cdef void select_database(Client *client, int index) noexcept:
-    client.database = client.core.databases[index]
-
-
-cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept:
-    cdef uint32_t effects = call.core.effects
-    # Without a class it is a whole database: see client_database_changed.
-    if effects & EFFECT_WATCHED and event_class != 0:
-        watch_touch(call.core, call.database, key, length, False)
-    if effects & EFFECT_TRACKED and event_class != 0:
-        tracking_touch(call.core, call.client, key, length)
-    if effects & EFFECT_NOTIFIED:
-        notify(call.core, call.database.index, event_class, event, key, length)
-    if effects & EFFECT_AWAITED:
-        awaited_key_changed(call.core, call.database.index, key, length, event_class, event)
-    if not effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
-        return
-    try:
-        (<object>call.core.hooks).key_changed(
-            call.database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)
-    except Exception as error:
-        request_close(call.client, CLOSE_BUG)
-        (<object>call.core.hooks).bug(<ClientHandle>call.client.handle, error)
-
-
-cdef void propagate_as(Call *call, list requests) noexcept:
-    Py_INCREF(requests)          # held by the call until `propagate` takes it
-    call.propagated = <void *>requests
-
-
-cdef void propagate(Call *call):
-    """Hand on what the command did, in its deterministic form."""
-    cdef list requests
-    if call.propagated != NULL:
-        requests = <list>call.propagated
-        Py_DECREF(requests)
-        call.propagated = NULL
-    else:
-        requests = [arguments(call, 0)]
-    if call.client.transaction != NULL:
-        transaction_collect(call.client, call.database.index, requests)
-        return
-    (<object>call.core.hooks).propagate(call.database.index, requests)
-
-
-cdef void client_changed(Client *client, int database_index, bytes key, bytes event, uint32_t event_class):
-    cdef Call *call = client.core.call
-    cdef Database *selected
-    if call == NULL or database_index >= client.core.database_count:
-        raise RuntimeError("a change is told by a running command, of a database that there is")
-    selected = call.database
-    if database_index >= 0:
-        call.database = client.core.databases[database_index]
-    changed(call, key, len(key), event_class, event)
-    call.database = selected
-
-
-cdef void client_database_changed(Client *client, int database_index, int replacement_index, bytes event):
-    cdef Core *core = client.core
-    if database_index >= core.database_count or replacement_index >= core.database_count:
-        raise RuntimeError("a change is told of a database that there is")
-    if core.effects & EFFECT_WATCHED:
-        watch_touch_database(core, core.databases[database_index],
-                             core.databases[replacement_index] if replacement_index >= 0 else NULL)
-    # Databases that change places keep all keys: as on Valkey, nobody who tracks hears of it.
-    if replacement_index < 0 and core.call != NULL:
-        tracking_flush(core)
-    client_changed(client, database_index, b"", event, 0)
-
-
-cdef void client_propagate(Client *client, list requests):
-    cdef Call *call = client.core.call
-    if call != NULL and propagates(call) and call.propagated == NULL:
-        propagate_as(call, requests)

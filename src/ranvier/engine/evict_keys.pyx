@@ -28,6 +28,7 @@ from ranvier.engine.core cimport (
 from ranvier.engine.modes.pubsub cimport notify
 from ranvier.engine.modes.tracking cimport tracking_touch
 from ranvier.engine.modes.watch cimport watch_touch
+from ranvier.engine.propagation cimport propagate_deletion
 from ranvier.engine.store.database cimport Database
 from ranvier.engine.store.eviction cimport (
     EVICT_LFU,
@@ -62,8 +63,10 @@ cdef void key_evicted(void *context, Database *database, const char *key, size_t
         tracking_touch(core, NULL, key, length)
     if core.effects & EFFECT_NOTIFIED:
         notify(core, database.index, EVENT_EVICTED, b"evicted", key, length)
+    if core.effects & EFFECT_OBSERVED:
+        (<object>core.hooks).key_changed(database.index, key[:length], EVENT_EVICTED, b"evicted")
     if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
-        (<object>core.hooks).key_evicted(database.index, key[:length])
+        propagate_deletion(core, database.index, key, length, core.lazy_evict)
 
 
 cdef void count_time_over(Core *core, bint over) noexcept nogil:

@@ -15,6 +15,7 @@ from ranvier.engine.core cimport (
 from ranvier.engine.modes.pubsub cimport notify
 from ranvier.engine.modes.tracking cimport tracking_touch
 from ranvier.engine.modes.watch cimport watch_touch
+from ranvier.engine.propagation cimport unit_add_lists, unit_end
 from ranvier.engine.store.database cimport (
     database_delete, database_hash, database_set_volatile, entry_is_expired,
 )
@@ -77,8 +78,14 @@ cdef void tell(Core *core, Database *database, bytes key, list names, size_t cou
         notify(core, database.index, EVENT_HASH, b"hexpired", data, length)
         if emptied:
             notify(core, database.index, EVENT_GENERIC, b"del", data, length)
+    if core.effects & EFFECT_OBSERVED:
+        (<object>core.hooks).key_changed(database.index, key, EVENT_HASH, b"hexpired")
+        if emptied:
+            (<object>core.hooks).key_changed(database.index, key, EVENT_GENERIC, b"del")
     if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
-        (<object>core.hooks).fields_expired(database.index, key, names, emptied)
+        unit_add_lists(core, database.index, [[b"HDEL", key, *names]])
+        if core.call == NULL:
+            unit_end(core, NULL)
 
 
 cdef size_t expire_fields_of(Core *core, Database *database, Entry *entry, size_t *seen) noexcept:

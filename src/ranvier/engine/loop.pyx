@@ -1,10 +1,8 @@
 """The loop of a server: readiness, timers, wake-up from other threads, and the steps of a turn.
 
-One thread owns an Engine. A turn is: poll and all receives (without the interpreter's lock), execute, timers, and the
-ordered list in `server/before_sleep`, which calls the steps below; all sends go without the lock again. Every read of a
-turn lands in one shared buffer; when it is full, the remaining events wait for the next turn, before the next poll, so
-that no client is starved by its place in the list.
-
+A turn is: poll and all receives (without the interpreter's lock), execute, timers, and the ordered list in
+`server/before_sleep`, which calls the steps below; all sends go without the lock again. Every read of a turn lands in
+one shared buffer; when it is full, the remaining events wait for the next turn, so that nobody starves by his place.
 Invariant: a Client is reached through the core's lists, the events in hand and `received`; `free_closed` removes it
 from all of them before it drops the handle that holds its memory.
 """
@@ -67,6 +65,7 @@ from ranvier.engine.native.registry cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks, output_free, output_take
 from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_SHUTDOWN, CLOSE_UNAUTHENTICATED, request_close
 from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
+from ranvier.engine.propagation cimport propagation_free
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport Settings, load_limits, settings_of
 from ranvier.engine.store.database cimport Database, database_free, database_new
@@ -209,6 +208,7 @@ cdef class Engine:
         blocking_end(&self.core)
         tracking_end(&self.core)
         eviction_end(&self.core)
+        propagation_free(&self.core)
         if self.core.databases != NULL:
             for i in range(self.core.database_count):
                 database_free(self.core.databases[i])

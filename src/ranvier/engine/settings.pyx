@@ -1,6 +1,6 @@
 """What the engine is told to do: the limits of `ranvier.limits`, and the settings that options change."""
 
-from libc.stdint cimport SIZE_MAX, int64_t
+from libc.stdint cimport SIZE_MAX, int64_t, uint32_t
 
 from ranvier.engine.core cimport GATE_PAUSED_WRITE
 
@@ -74,8 +74,9 @@ cdef class Settings:
         """Sizes up to which values keep their small encodings: all fields of core.pxd's Encodings, by name."""
         self.core.encodings = sizes
 
-    def set_lazy_freeing(self, expire: bool, delete: bool, server_delete: bool) -> None:
+    def set_lazy_freeing(self, expire: bool, evict: bool, delete: bool, server_delete: bool) -> None:
         self.core.lazy_expire = expire
+        self.core.lazy_evict = evict
         self.core.lazy_delete = delete
         self.core.lazy_server_delete = server_delete
 
@@ -91,6 +92,13 @@ cdef class Settings:
         """While it is on no key expires of itself (import-mode); CLIENT PAUSE has the same effect."""
         self.core.import_mode = on
         self.core.keyspace.expires_are_deletes = not (on or self.core.gates & GATE_PAUSED_WRITE)
+
+    def set_gate(self, gate: int, closed: bool) -> None:
+        """Close a gate (a GATE_ bit) for everyone, or open it."""
+        if closed:
+            self.core.gates |= <uint32_t>gate
+        else:
+            self.core.gates &= ~<uint32_t>gate
 
     @property
     def effects(self) -> int:

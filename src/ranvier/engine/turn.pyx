@@ -61,6 +61,7 @@ from ranvier.engine.phase cimport (
     request_close,
     set_phase,
 )
+from ranvier.engine.propagation cimport propagate_deletion
 from ranvier.engine.poll cimport poll_watch
 from ranvier.engine.store.database cimport Database, database_expire_slice
 
@@ -409,8 +410,10 @@ cdef void key_expired(void *context, void *database, const char *key, size_t len
         notify(core, (<Database *>database).index, EVENT_EXPIRED, b"expired", key, length)
     if core.effects & EFFECT_AWAITED:
         awaited_key_changed(core, (<Database *>database).index, key, length, EVENT_EXPIRED, b"expired")
+    if core.effects & EFFECT_OBSERVED:
+        (<object>core.hooks).key_changed((<Database *>database).index, key[:length], EVENT_EXPIRED, b"expired")
     if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
-        (<object>core.hooks).key_expired((<Database *>database).index, key[:length])
+        propagate_deletion(core, (<Database *>database).index, key, length, core.lazy_expire)
 
 
 cdef void link_client(Core *core, Client *client) noexcept:

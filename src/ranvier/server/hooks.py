@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ranvier.server.server import Server
 
 ATTACK_LOG_MILLISECONDS = 60_000  # one line a minute, or the log is the next victim
-EVENT_GENERIC, EVENT_HASH, EVENT_EXPIRED, EVENT_EVICTED = 1 << 0, 1 << 4, 1 << 6, 1 << 7  # engine/core.pxd, EventClass
 # Closes that the log tells of when they are decided, in words of their own.
 TOLD_BEFORE = frozenset({"output-buffer-limit", "unauthenticated-limit", "evicted"})
 # One line for each close, at level verbose. The beginnings are those of the reference servers, where they have one.
@@ -213,26 +212,7 @@ class EngineHooks:
         for listener in self._server.change_listeners:
             listener(database, key, event_class, event.decode())
 
-    def key_expired(self, database: int, key: bytes) -> None:
-        """The effect call of an expiry, which is propagated as a deletion."""
-        self.key_changed(database, key, EVENT_EXPIRED, b"expired")
-        lazily = self._server.configuration.lazyfree_lazy_expire
-        self.propagate(database, [[b"UNLINK" if lazily else b"DEL", key]])
-
-    def key_evicted(self, database: int, key: bytes) -> None:
-        """The effect call of an eviction, which is propagated as a deletion."""
-        self.key_changed(database, key, EVENT_EVICTED, b"evicted")
-        lazily = self._server.configuration.lazyfree_lazy_eviction
-        self.propagate(database, [[b"UNLINK" if lazily else b"DEL", key]])
-
-    def fields_expired(self, database: int, key: bytes, names: list[bytes], emptied: bool) -> None:
-        """The effect call of fields that expired of themselves; an `emptied` hash went with them."""
-        self.key_changed(database, key, EVENT_HASH, b"hexpired")
-        if emptied:
-            self.key_changed(database, key, EVENT_GENERIC, b"del")
-        self.propagate(database, [[b"HDEL", key, *names]])
-
     def propagate(self, database: int, requests: list[list[bytes]]) -> None:
-        """What a command did, in its deterministic form, for whoever persists or replicates."""
+        """A unit of changes in its deterministic form: what a command, EXEC or a key that went of itself did."""
         for listener in self._server.propagation_listeners:
             listener(database, requests)

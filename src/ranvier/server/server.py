@@ -322,8 +322,8 @@ class Server:
             "hyperloglog_sparse_bytes": configuration.hll_sparse_max_bytes,
         })
         self.engine.settings.set_lazy_freeing(
-            configuration.lazyfree_lazy_expire, configuration.lazyfree_lazy_user_del,
-            configuration.lazyfree_lazy_server_del,
+            configuration.lazyfree_lazy_expire, configuration.lazyfree_lazy_eviction,
+            configuration.lazyfree_lazy_user_del, configuration.lazyfree_lazy_server_del,
         )
 
         self.engine.key_eviction.set_policy(

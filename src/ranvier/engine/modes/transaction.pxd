@@ -21,9 +21,6 @@ cdef struct Transaction:
     size_t bytes
     uint32_t gates               # of all queued commands
     bint aborted                 # a command was refused: EXEC will not run
-    void *propagated             # while EXEC runs: a list of argument lists, or NULL
-    int first_database           # that the first of them is meant for
-    int last_database            # ... and the last
 
 
 cdef inline Transaction *transaction_of(const Client *client) noexcept nogil:
@@ -46,10 +43,6 @@ cdef void transaction_queue(Call *call) noexcept nogil
 # Take the queue out of the transaction, for EXEC; the caller frees each request with queued_free.
 cdef Queued *transaction_take(Transaction *transaction) noexcept nogil
 cdef void queued_free(Core *core, Queued *queued) noexcept nogil
-# Keep what a command inside EXEC is propagated as, until EXEC is done.
-cdef void transaction_collect(Client *client, int database_index, list requests)
-# All that was collected, between MULTI and EXEC, for the database in *database_index; None when it is nothing.
-cdef list transaction_propagated(Transaction *transaction, int *database_index)
 # EXEC will run nothing: drop the queue at once, if there is one.
 cdef void transaction_drop(Client *client) noexcept nogil
 # A command was refused: the queue is dropped, and EXEC will say so.

@@ -8,7 +8,6 @@ arguments are referenced.
 Invariant: client.kept_bytes includes transaction.bytes, the sum over the queue, until the queue is taken or dropped.
 """
 
-from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memcpy, memset
 
 from ranvier.engine.core cimport GATE_NO_MULTI, GATE_QUEUE
@@ -76,36 +75,6 @@ cdef void queued_free(Core *core, Queued *queued) noexcept nogil:
     release(&core.memory, queued)
 
 
-cdef void transaction_collect(Client *client, int database_index, list requests):
-    cdef Transaction *transaction = transaction_of(client)
-    cdef list collected
-    if transaction.propagated == NULL:
-        collected = [[b"MULTI"]]
-        Py_INCREF(collected)
-        transaction.propagated = <void *>collected
-        transaction.first_database = transaction.last_database = database_index
-    collected = <list>transaction.propagated
-    if transaction.last_database != database_index:
-        collected.append([b"SELECT", b"%d" % database_index])
-        transaction.last_database = database_index
-    collected += requests
-
-
-cdef list transaction_propagated(Transaction *transaction, int *database_index):
-    cdef list collected
-    if transaction == NULL or transaction.propagated == NULL:
-        return None
-    collected = <list>transaction.propagated
-    Py_DECREF(collected)
-    transaction.propagated = NULL
-    database_index[0] = transaction.first_database
-    # Who reads this stays in the database that the whole was told for.
-    if transaction.last_database != transaction.first_database:
-        collected.append([b"SELECT", b"%d" % transaction.first_database])
-    collected.append([b"EXEC"])
-    return collected
-
-
 cdef void transaction_drop(Client *client) noexcept nogil:
     cdef Transaction *transaction = transaction_of(client)
     cdef Queued *queued
@@ -137,6 +106,4 @@ cdef void transaction_leave(Client *client) noexcept:
     transaction_drop(client)
     client.transaction = NULL
     client.gates &= ~<uint32_t>(GATE_QUEUE | GATE_NO_MULTI)
-    if transaction.propagated != NULL:
-        Py_DECREF(<list>transaction.propagated)
     release(&client.core.memory, transaction)

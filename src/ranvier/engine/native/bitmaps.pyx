@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ranvier.engine.core cimport EVENT_GENERIC, EVENT_STRING, Arg, Call, native_t
-from ranvier.engine.dispatch cimport changed
+from ranvier.engine.effects cimport changed
 from ranvier.engine.memory cimport Blob, blob_data, blob_new
 from ranvier.engine.native.common cimport arg_is, find_read, integer_argument, not_string, reply_syntax_error
 from ranvier.engine.number cimport parse_integer

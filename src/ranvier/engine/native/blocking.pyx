@@ -7,7 +7,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport INT64_MAX, int64_t
 
 from ranvier.engine.core cimport Arg, Call
-from ranvier.engine.dispatch cimport propagate_as, propagates
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.modes.blocked cimport (
     TIMED_OUT_NULL, TIMED_OUT_NULL_ARRAY, TIMED_OUT_ZERO, TIMED_OUT_ZEROS, block_for, block_on_keys,
 )

@@ -3,7 +3,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from ranvier.engine.core cimport EVENT_EXPIRED
-from ranvier.engine.dispatch cimport changed, propagate_as, propagates
+from ranvier.engine.effects cimport changed, propagate_as, propagates
 from ranvier.engine.reply cimport reply_error_bytes
 from ranvier.engine.store.database cimport database_delete
 

@@ -8,7 +8,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from ranvier.engine.core cimport Arg, Call
-from ranvier.engine.dispatch cimport propagate_as, propagates
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.native.common cimport arg_bytes
 from ranvier.engine.native.field_arguments cimport (
     OPTION_FIELDS_NX, OPTION_FIELDS_XX, OPTION_GT, OPTION_KEEP, OPTION_LT, OPTION_NX, OPTION_PERSIST, OPTION_XX,

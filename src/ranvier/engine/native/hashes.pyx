@@ -8,7 +8,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport Arg, Call
-from ranvier.engine.dispatch cimport propagate_as, propagates
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.native.common cimport arg_bytes, integer_argument, reply_wrong_arity
 from ranvier.engine.native.float_text cimport FLOAT_BYTES, parse_long_double, print_long_double
 from ranvier.engine.native.hash_expiry cimport hash_expiry_handler

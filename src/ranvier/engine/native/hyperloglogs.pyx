@@ -9,7 +9,8 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
 from ranvier.engine.core cimport EFFECT_TRACKED, EFFECT_WATCHED, EVENT_STRING, Arg, Call, native_t
-from ranvier.engine.dispatch cimport changed, text_of
+from ranvier.engine.dispatch cimport text_of
+from ranvier.engine.effects cimport changed
 from ranvier.engine.memory cimport Blob, Memory, blob_data, blob_release
 from ranvier.engine.modes.tracking cimport tracking_touch
 from ranvier.engine.modes.watch cimport watch_touch

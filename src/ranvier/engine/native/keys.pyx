@@ -4,7 +4,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 
 from ranvier.engine.core cimport EVENT_GENERIC, GATE_SUBSCRIBED, Arg, Call, native_t
-from ranvier.engine.dispatch cimport changed, propagate_as, propagates, text_of
+from ranvier.engine.dispatch cimport text_of
+from ranvier.engine.effects cimport changed, propagate_as, propagates
 from ranvier.engine.native.common cimport (
     arg_bytes,
     arg_is,

@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 
 from ranvier.engine.core cimport Arg, Call, Client
-from ranvier.engine.dispatch cimport propagate_as, propagates
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.memory cimport Blob, blob_data
 from ranvier.engine.native.common cimport arg_is, integer_argument, reply_syntax_error, reply_wrong_arity
 from ranvier.engine.native.list_edits cimport list_edit_handler

@@ -3,15 +3,13 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
-from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport Call, Client
-from ranvier.engine.dispatch cimport propagates
+from ranvier.engine.effects cimport propagates
 from ranvier.engine.modes.pubsub cimport (
     KIND_CHANNEL, KIND_PATTERN, KIND_SHARD, Subscriptions, publish, subscribe, subscription_count, unsubscribe,
 )
 from ranvier.engine.modes.surroundings cimport hush, speak
-from ranvier.engine.native.common cimport arg_bytes
-from ranvier.engine.phase cimport CLOSE_BUG, request_close
+from ranvier.engine.propagation cimport unit_add
 from ranvier.engine.reply cimport reply_bulk, reply_error, reply_header, reply_integer, reply_null, reply_raw
 
 cdef const char *SUBSCRIBED[3]
@@ -96,18 +94,8 @@ cdef void confirm_unsubscribed(Call *call, int kind) noexcept:
 cdef void publish_to(Call *call, int kind) noexcept:
     reply_integer(call.client, publish(call.core, kind, call.args[1].data, call.args[1].length, call.args[2].data,
                                        call.args[2].length))
-    if propagates(call):
-        hand_on(call)
-
-
-cdef void hand_on(Call *call) noexcept:
-    """Propagate as it came. It is no change of the data set, so the effect call does not see it."""
-    try:
-        (<object>call.core.hooks).propagate(
-            call.database.index, [[arg_bytes(&call.args[0]), arg_bytes(&call.args[1]), arg_bytes(&call.args[2])]])
-    except Exception as error:
-        request_close(call.client, CLOSE_BUG)
-        (<object>call.core.hooks).bug(<ClientHandle>call.client.handle, error)
+    if propagates(call):         # as it came: no change of the data set, so the effect call does not see it
+        unit_add(call.core, call.database.index, call.args, 3)
 
 
 cdef void subscribe_command(Call *call) noexcept:

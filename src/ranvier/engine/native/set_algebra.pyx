@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport qsort
 
 from ranvier.engine.core cimport EVENT_GENERIC, EVENT_SET, Arg, Call, Client
-from ranvier.engine.dispatch cimport changed
+from ranvier.engine.effects cimport changed
 from ranvier.engine.memory cimport allocate, release
 from ranvier.engine.native.common cimport arg_is, reply_syntax_error
 from ranvier.engine.native.places cimport Places, add_place, places_free, places_init

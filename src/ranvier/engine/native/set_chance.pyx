@@ -12,7 +12,7 @@ from libc.stdint cimport INT64_MIN, int64_t, uint64_t
 from libc.string cimport memset
 
 from ranvier.engine.core cimport PHASE_CLOSING, Call, Client
-from ranvier.engine.dispatch cimport propagate_as, propagates
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.memory cimport Memory, allocate, release
 from ranvier.engine.native.common cimport arg_bytes, integer_argument, reply_syntax_error
 from ranvier.engine.native.places cimport Places, add_place, places_free, places_init

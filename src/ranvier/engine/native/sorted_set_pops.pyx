@@ -4,7 +4,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport Arg, Call
-from ranvier.engine.dispatch cimport propagate_as, propagates
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.modes.blocked cimport TIMED_OUT_NULL_ARRAY, block_on_keys
 from ranvier.engine.native.blocking cimport parse_seconds
 from ranvier.engine.native.common cimport arg_bytes, arg_is, reply_syntax_error

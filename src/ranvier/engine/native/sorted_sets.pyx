@@ -9,7 +9,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport Arg, Call
-from ranvier.engine.dispatch cimport propagate_as, propagates
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.memory cimport allocate, release
 from ranvier.engine.native.common cimport arg_bytes, arg_is, reply_syntax_error, reply_wrong_arity
 from ranvier.engine.native.sorted_set_algebra cimport sorted_set_algebra_handler

@@ -7,7 +7,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from ranvier.engine.core cimport Arg, Call
-from ranvier.engine.dispatch cimport propagate_as, propagates, text_of
+from ranvier.engine.dispatch cimport text_of
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.memory cimport allocate, release
 from ranvier.engine.native.common cimport arg_bytes, arg_is, reply_syntax_error
 from ranvier.engine.native.streams cimport parse_start, reply_entry

@@ -9,7 +9,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport Arg, Call
-from ranvier.engine.dispatch cimport propagate_as, propagates
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.native.common cimport arg_is, reply_syntax_error
 from ranvier.engine.native.stream_claims cimport id_bytes
 from ranvier.engine.number cimport parse_integer

@@ -7,7 +7,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport Arg, Call, Client
-from ranvier.engine.dispatch cimport propagate_as, propagates, text_of
+from ranvier.engine.dispatch cimport text_of
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.native.common cimport arg_bytes, arg_is, integer_argument, reply_syntax_error
 from ranvier.engine.native.stream_claims cimport id_bytes, reply_no_group, stream_claim_handler
 from ranvier.engine.native.stream_deletions cimport stream_deletion_handler

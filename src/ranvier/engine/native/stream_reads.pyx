@@ -10,7 +10,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from ranvier.engine.core cimport Arg, Call, Client
-from ranvier.engine.dispatch cimport propagate_as, propagates, text_of
+from ranvier.engine.dispatch cimport text_of
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.memory cimport allocate, release
 from ranvier.engine.modes.blocked cimport TIMED_OUT_NULL_ARRAY, block_on_keys, wake_when_gone
 from ranvier.engine.native.blocking cimport parse_milliseconds

@@ -7,7 +7,8 @@ Entries are replied straight from their blocks into the output buffer.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from ranvier.engine.dispatch cimport arguments, propagate_as, propagates
+from ranvier.engine.dispatch cimport arguments
+from ranvier.engine.effects cimport propagate_as, propagates
 from ranvier.engine.native.common cimport arg_is, integer_argument, reply_syntax_error, reply_wrong_arity
 from ranvier.engine.native.stream_groups cimport stream_group_handler
 from ranvier.engine.native.stream_reads cimport stream_read_handler

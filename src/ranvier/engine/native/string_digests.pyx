@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp
 
 from ranvier.engine.core cimport EVENT_GENERIC, Arg, Call, native_t
-from ranvier.engine.dispatch cimport changed, propagate_as, propagates
+from ranvier.engine.effects cimport changed, propagate_as, propagates
 from ranvier.engine.native.common cimport (
     arg_bytes, arg_is, find_read, not_string, reply_syntax_error, reply_wrong_arity,
 )

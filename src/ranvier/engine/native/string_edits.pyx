@@ -6,7 +6,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from ranvier.engine.core cimport EVENT_STRING, Arg, Call, native_t
-from ranvier.engine.dispatch cimport changed, propagate_as, propagates
+from ranvier.engine.effects cimport changed, propagate_as, propagates
 from ranvier.engine.memory cimport Blob, blob_data
 from ranvier.engine.native.common cimport (
     arg_bytes,

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from ranvier.engine.core cimport EVENT_GENERIC, EVENT_STRING, Arg, Call, native_t
-from ranvier.engine.dispatch cimport changed, propagate_as, propagates
+from ranvier.engine.effects cimport changed, propagate_as, propagates
 from ranvier.engine.native.common cimport (
     arg_bytes,
     arg_is,

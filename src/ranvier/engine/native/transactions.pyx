@@ -18,7 +18,6 @@ from ranvier.engine.modes.transaction cimport (
     transaction_begin,
     transaction_leave,
     transaction_of,
-    transaction_propagated,
     transaction_take,
 )
 from ranvier.engine.modes.watch cimport watch_has_expired, watch_key, watch_leave
@@ -97,8 +96,6 @@ cdef void run_queue(Call *call, Transaction *transaction) noexcept:
     cdef Queued *queued = transaction_take(transaction)
     cdef Queued *current
     cdef int64_t begun_ns = core.command_ns
-    cdef int database_index = 0
-    cdef list propagated
     reply_array(call.client, <int64_t>transaction.count)
     call.client.deny_blocking = True
     while queued != NULL:
@@ -112,12 +109,6 @@ cdef void run_queue(Call *call, Transaction *transaction) noexcept:
     call.client.deny_blocking = False
     settle_time(core)
     core.command_ns = begun_ns           # so that EXEC's time is that of the whole
-    try:
-        propagated = transaction_propagated(transaction_of(call.client), &database_index)
-        if propagated is not None:
-            (<object>core.hooks).propagate(database_index, propagated)
-    except Exception as error:
-        bug(call.client, error)
 
 
 cdef void run_queued(Call *execution, Queued *queued) except *:

@@ -7,7 +7,7 @@ Order: `list_open`, work on `opened.value`, then one of `list_put_in` (elements 
 from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport EVENT_GENERIC, EVENT_LIST, Arg, Call
-from ranvier.engine.dispatch cimport changed
+from ranvier.engine.effects cimport changed
 from ranvier.engine.native.common cimport arg_is, reply_syntax_error
 from ranvier.engine.store.database cimport database_hash
 from ranvier.engine.store.entry cimport TYPE_LIST

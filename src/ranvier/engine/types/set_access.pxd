@@ -8,7 +8,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport EVENT_GENERIC, EVENT_SET, Arg, Call, Client
-from ranvier.engine.dispatch cimport changed
+from ranvier.engine.effects cimport changed
 from ranvier.engine.reply cimport reply_bulk, reply_bulk_integer, reply_header
 from ranvier.engine.store.database cimport database_hash
 from ranvier.engine.store.entry cimport TYPE_SET

@@ -8,7 +8,7 @@ command afterwards.
 from libc.stdint cimport int64_t, uint64_t
 
 from ranvier.engine.core cimport EVENT_GENERIC, EVENT_SORTED_SET, Arg, Call
-from ranvier.engine.dispatch cimport changed
+from ranvier.engine.effects cimport changed
 from ranvier.engine.store.database cimport database_delete, database_hash, database_set_pointer
 from ranvier.engine.store.entry cimport TYPE_SORTED_SET
 from ranvier.engine.store.value cimport value_free

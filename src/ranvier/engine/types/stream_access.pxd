@@ -7,7 +7,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint64_t
 
 from ranvier.engine.core cimport EVENT_STREAM, Arg, Call
-from ranvier.engine.dispatch cimport changed
+from ranvier.engine.effects cimport changed
 from ranvier.engine.reply cimport reply_bulk, reply_error
 from ranvier.engine.core cimport Client
 from ranvier.engine.store.database cimport database_hash
