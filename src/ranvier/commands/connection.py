@@ -90,9 +90,10 @@ def hello(client: ClientHandle, args: list[bytes]) -> dict[bytes, Any]:
         client.name = name
     client.protocol = version
     zone = client.server.configuration.availability_zone
+    role = b"master" if client.server.replication.is_primary else b"replica"
     reply: dict[bytes, Any] = {
         b"server": b"redis", b"version": COMPATIBLE_VERSION.encode(), b"proto": version, b"id": client.id,
-        b"mode": b"standalone", b"role": b"master", b"modules": [],
+        b"mode": b"standalone", b"role": role, b"modules": [],
     }
     if zone:
         reply[b"availability_zone"] = zone.encode("utf-8", "surrogateescape")

@@ -118,8 +118,18 @@ class LatencyEvent(Protocol):
     def count(self) -> int: ...
 
 
+class Replication(Protocol):
+    """The server's role and history; see `replication/state`."""
+
+    @property
+    def is_primary(self) -> bool: ...
+
+
 class Server(Protocol):
     """The server that owns the client."""
+
+    @property
+    def replication(self) -> Replication: ...
 
     @property
     def commands(self) -> Mapping[bytes, BoundCommand]: ...

@@ -62,7 +62,11 @@ class Figures:
             "rdb_last_save_time": server.started_wall_ms // 1000,
             "total_connections_received": server.total_connections,
             "rejected_connections": server.rejected_connections,
-            "master_replid": server.replication_id,
+            "role": server.replication.role.value,
+            "master_replid": server.replication.replication_id,
+            "master_replid2": server.replication.second_id,
+            "master_repl_offset": server.replication.offset,
+            "second_repl_offset": server.replication.second_offset,
         }
 
     def _engine_figures(self) -> dict[str, Figure]:

@@ -29,6 +29,7 @@ from ranvier.observe.latency import LatencyMonitor
 from ranvier.observe.log import WARNING, ServerLog
 from ranvier.observe.redaction import SECRET_COMMANDS
 from ranvier.observe.slowlog import KINDS, Slowlog
+from ranvier.replication.state import ReplicationState
 from ranvier.server.accept import (
     NOTHING_TO_LISTEN_ON,
     Listener,
@@ -66,7 +67,7 @@ class Server:
         self.latency = LatencyMonitor()
         self.closed = ClosedClients(CLOSE_REASON_NAMES, configuration.client_closed_max_len)
         self.run_id = os.urandom(20).hex()
-        self.replication_id = os.urandom(20).hex()
+        self.replication = ReplicationState()
         self.started_wall_ms = self.engine.wall_ms
         self.started_monotonic_ms = self.engine.monotonic_ms
         self.total_connections = 0
