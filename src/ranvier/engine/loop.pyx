@@ -1,36 +1,32 @@
 """The loop of a server: readiness, timers, wake-up from other threads, and the steps of a turn.
 
-A turn is: poll and all receives (without the interpreter's lock), execute, timers, and the ordered list in
-`server/before_sleep`, which calls the steps below; all sends go without the lock again. Every read of a turn lands in
-one shared buffer; when it is full, the remaining events wait for the next turn, so that nobody starves by his place.
+One thread owns an Engine. A turn is: poll and all receives (without the interpreter's lock), execute, timers, and the
+ordered list in `server/before_sleep`, which calls the steps below; all sends go without the lock again.
+
 Invariant: a Client is reached through the core's lists, the events in hand and `received`; `free_closed` removes it
 from all of them before it drops the handle that holds its memory.
 """
 
 import os
-import threading
-from collections import deque
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EINTR, errno
-from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.unistd cimport close as close_descriptor
 
-from ranvier.engine.admin cimport admin_events_again, admin_events_first
 from ranvier.engine.audit cimport audit
+from ranvier.engine.callbacks cimport Callbacks
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport (
     CLOCK_REALTIME,
     clock_ns,
     now_ns,
     ranvier_precise_timers,
-    ranvier_wait,
 )
-from ranvier.engine.coalesce cimport Coalescer, coalescer_init, coalescer_note, coalescer_wait_ns
+from ranvier.engine.coalesce cimport coalescer_note
 from ranvier.engine.command_table cimport CommandTable
 from ranvier.engine.core cimport (
     COMMAND_CONTAINER,
@@ -64,8 +60,17 @@ from ranvier.engine.modes.tracking cimport ClientTracking, client_tracking, trac
 from ranvier.engine.native.registry cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks, output_free, output_take
 from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_SHUTDOWN, CLOSE_UNAUTHENTICATED, request_close
-from ranvier.engine.poll cimport PollEvent, poll_create, poll_forget, poll_wait, poll_watch
+from ranvier.engine.poll cimport poll_create, poll_forget, poll_watch
 from ranvier.engine.propagation cimport propagation_free
+from ranvier.engine.readiness cimport (
+    Readiness,
+    clients_of_events,
+    events_left,
+    forget_events,
+    readiness_begin,
+    readiness_end,
+    receive_events,
+)
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport Settings, load_limits, settings_of
 from ranvier.engine.store.database cimport Database, database_free, database_new
@@ -74,7 +79,6 @@ from ranvier.engine.store.garbage cimport free_garbage
 from ranvier.engine.store.handles cimport database_handle
 from ranvier.engine.timers cimport Timers
 from ranvier.engine.turn cimport (
-    Received,
     check_some_clients,
     closes_in_progress,
     expire_some_keys,
@@ -83,7 +87,6 @@ from ranvier.engine.turn cimport (
     link_client,
     owes_replies,
     recall_yielded,
-    receive_event,
     resume_clients,
     serve,
     unlink_client,
@@ -94,7 +97,6 @@ from ranvier import limits
 from ranvier.clock import SystemClock
 
 cdef enum:
-    EVENTS = 1024                # limits.EVENTS_PER_POLL
     WRITES_UNDER_LOCK = 128
 
 
@@ -105,28 +107,14 @@ cdef class Engine:
     """
 
     cdef Core core
-    cdef PollEvent *events
-    cdef int event_count
-    cdef int event_next
-    cdef int admin_end               # events[:admin_end] are admin clients'
-    cdef char *shared
-    cdef size_t shared_bytes
-    cdef Received *received
-    cdef int received_count
-    cdef int *ready_descriptors
-    cdef int ready_count
+    cdef Readiness ready
     cdef bint system_clock
     cdef bint stopped
     cdef bint expire_unfinished
-    cdef Coalescer coalescer
     cdef int64_t turn_ns             # monotonic: when the poll of this turn was over
     cdef TurnHistogram histogram
     cdef uint64_t next_client_id
-    cdef dict _watched
-    cdef object _posted
-    cdef int _wake_read
-    cdef int _wake_write
-    cdef object _wake_lock
+    cdef Callbacks callbacks
     cdef readonly object hooks
     cdef readonly object clock
     cdef readonly CommandTable commands
@@ -144,19 +132,14 @@ cdef class Engine:
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
         cdef int i
-        self._wake_read = self._wake_write = -1
         ranvier_tune_allocator()
         memset(&self.core, 0, sizeof(Core))
         self.core.poller = -1
-        coalescer_init(&self.coalescer)
         self.hooks = hooks
         self.clock = clock
         self.system_clock = self.core.real_time = isinstance(clock, SystemClock)
         self.commands = CommandTable()
-        self._watched = {}
         self.timers = Timers()
-        self._posted = deque()
-        self._wake_lock = threading.RLock()       # a signal handler may post, too
         self.next_client_id = 1
         self.core.engine = <void *>self
         self.core.hooks = <void *>hooks
@@ -170,12 +153,7 @@ cdef class Engine:
         roll_peaks(&self.core)
         self.core.database_count = database_count
         self.core.databases = <Database **>calloc(database_count, sizeof(Database *))
-        self.events = <PollEvent *>calloc(EVENTS, sizeof(PollEvent))
-        self.received = <Received *>calloc(EVENTS, sizeof(Received))
-        self.ready_descriptors = <int *>calloc(EVENTS, sizeof(int))
-        self.shared_bytes = limits.READ_BUFFER_BYTES
-        self.shared = <char *>calloc(1, self.shared_bytes)
-        if NULL in (self.core.databases, self.events, self.received, self.ready_descriptors, self.shared):
+        if not readiness_begin(&self.ready, limits.READ_BUFFER_BYTES) or self.core.databases == NULL:
             raise MemoryError
         self.databases = []
         for i in range(database_count):
@@ -196,10 +174,7 @@ cdef class Engine:
         self.core.poller = poll_create()
         if self.core.poller < 0:
             raise OSError(errno, os.strerror(errno))
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
-        self.watch(self._wake_read, self.run_posted)
+        self.callbacks = Callbacks(self.core.poller, hooks)
 
     def __dealloc__(self) -> None:
         cdef int i
@@ -215,14 +190,10 @@ cdef class Engine:
         while self.core.keyspace.garbage != NULL:
             free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
         free_spare_blocks(&self.core, 0)
-        for fd in (self._wake_read, self._wake_write, self.core.poller):
-            if fd >= 0:
-                close_descriptor(fd)
+        if self.core.poller >= 0:
+            close_descriptor(self.core.poller)
         free(self.core.databases)
-        free(self.events)
-        free(self.received)
-        free(self.ready_descriptors)
-        free(self.shared)
+        readiness_end(&self.ready)
 
     # ---- commands ---------------------------------------------------------------------------------------------------
 
@@ -245,49 +216,25 @@ cdef class Engine:
             flags |= COMMAND_QUICK if quick else 0
         self.commands.add(name.encode(), native, handler, record, arity, gates, flags, keys)
 
-    # ---- readiness --------------------------------------------------------------------------------------------------
+    # ---- what is called in Python -----------------------------------------------------------------------------------
 
     def watch(self, fd: int, callback: object) -> None:
         """Call `callback()` in every turn that finds `fd` readable."""
-        if poll_watch(self.core.poller, fd, (<uintptr_t>fd << 1) | 1, True, False, False, False, False) < 0:
-            raise OSError(errno, os.strerror(errno))
-        self._watched[fd] = callback
+        self.callbacks.watch(fd, callback)
 
     def unwatch(self, fd: int) -> None:
-        if self._watched.pop(fd, None) is not None:
-            poll_forget(self.core.poller, fd, True, False)
+        self.callbacks.unwatch(fd)
 
     def post(self, callback: object) -> None:
         """Have the server's thread call `callback()`: the one method that any thread may use.
 
         Nothing happens when the engine is closed, or closes before it comes to it.
         """
-        self._posted.append(callback)
-        with self._wake_lock:    # the descriptor may be a stranger's once it is closed
-            try:
-                if self._wake_write >= 0:
-                    os.write(self._wake_write, b"!")
-            except BlockingIOError:
-                pass             # the pipe is full of wake-ups already
-
-    def run_posted(self) -> None:
-        try:
-            os.read(self._wake_read, 4096)
-        except BlockingIOError:
-            pass
-        for _ in range(len(self._posted)):       # what they post in turn waits for the next turn
-            self.call(self._posted.popleft())
-
-    cdef void call(self, object callback) except *:
-        """Run what the loop was asked to; a bug in it is logged, and the server goes on (design, law 13)."""
-        try:
-            callback()
-        except Exception as error:
-            self.hooks.bug_in_callback(callback, error)
+        self.callbacks.post(callback)
 
     def run_timers(self) -> None:
         while 0 <= self.timers.next_ms <= self.core.monotonic_ms:
-            self.call(self.timers.pop())
+            self.callbacks.call(self.timers.pop())
 
     # ---- the steps of a turn ----------------------------------------------------------------------------------------
 
@@ -342,54 +289,17 @@ cdef class Engine:
 
     cdef void receive(self) except *:
         """Poll, unless events are left over, and receive until the shared buffer is full."""
-        cdef int timeout_ms = 0, failed = 0
-        cdef size_t used = 0
-        cdef bint poll = self.event_next >= self.event_count
-        cdef int64_t wait_ns = 0
-        if poll:
-            timeout_ms = self.poll_timeout()
-            wait_ns = coalescer_wait_ns(&self.coalescer) if timeout_ms != 0 else 0
-        self.received_count = 0
-        self.ready_count = 0
+        cdef bint poll = not events_left(&self.ready)
+        cdef int failed, timeout_ms = self.poll_timeout() if poll else 0
         with nogil:
-            if poll:
-                if wait_ns > 0:
-                    ranvier_wait(wait_ns)
-                self.event_next = 0
-                self.event_count = poll_wait(self.core.poller, self.events, EVENTS, timeout_ms)
-                if self.event_count < 0:
-                    failed = errno
-                    self.event_count = 0
-                self.admin_end = 0
-            if self.core.admins != NULL:
-                if poll:
-                    self.admin_end = admin_events_first(self.events, self.event_count)
-                elif self.event_next > self.admin_end:
-                    self.admin_end = admin_events_again(&self.core, self.events, EVENTS, &self.event_next,
-                                                        &self.event_count)
-            while self.event_next < self.event_count:
-                if self.shared_bytes - used < self.core.limits.read_minimum_bytes:
-                    break
-                used += self.take_event(&self.events[self.event_next], self.shared + used, self.shared_bytes - used)
-                self.event_next += 1
+            failed = receive_events(&self.core, &self.ready, timeout_ms)
         self.read_clock()
         if poll:
-            coalescer_note(&self.coalescer, self.received_count, self.turn_ns)
+            coalescer_note(&self.ready.coalescer, self.ready.received_count, self.turn_ns)
         if failed == EINTR:
             PyErr_CheckSignals()
         elif failed:
             raise OSError(failed, os.strerror(failed))
-
-    cdef size_t take_event(self, const PollEvent *event, char *shared, size_t room) noexcept nogil:
-        """Serve one event; returns how much of the shared buffer it used. Token 0: its client is gone."""
-        cdef size_t used = 0
-        if event.token & 1:
-            self.ready_descriptors[self.ready_count] = <int>(event.token >> 1)
-            self.ready_count += 1
-        elif event.token != 0:
-            self.received_count += receive_event(&self.core, event, shared, room,
-                                                 &self.received[self.received_count], &used)
-        return used
 
     cdef void execute(self) except *:
         """Descriptors that Python watches first (new connections, posted calls), then what was received."""
@@ -397,15 +307,13 @@ cdef class Engine:
         cdef bint counted = self.core.limits.clients_bytes > 0
         if self.core.yielded != NULL:
             recall_yielded(&self.core)
-        for i in range(self.ready_count):
-            callback = self._watched.get(self.ready_descriptors[i])
-            if callback is not None:
-                self.call(callback)
-        for i in range(self.received_count):
-            serve(&self.core, &self.received[i])
+        for i in range(self.ready.descriptor_count):
+            self.callbacks.descriptor_ready(self.ready.descriptors[i])
+        for i in range(self.ready.received_count):
+            serve(&self.core, &self.ready.received[i])
             if counted:
-                count_client(self.received[i].client)
-        self.received_count = 0
+                count_client(self.ready.received[i].client)
+        self.ready.received_count = 0
 
     def resume_waiting(self) -> None:
         """Run the input of clients that may go on: enough of what was owed has left, or they are unblocked."""
@@ -439,27 +347,23 @@ cdef class Engine:
     def free_closed(self) -> None:
         """Tear down the clients that are closing and let go of those that are closed."""
         cdef Client *client
-        cdef int i
         cdef bint freed = self.core.closed != NULL
         # A handler may call this: then the client that is served, and those yet to be resumed, are still in use; and a
         # callback: then what this turn has received is still to be served.
-        while self.core.closed != NULL and self.core.depth == 0 and self.received_count == 0:
+        while self.core.closed != NULL and self.core.depth == 0 and self.ready.received_count == 0:
             client = self.core.closed
             self.core.closed = client.next_closed
             if client.phase == PHASE_CLOSING and client.close_reason in (CLOSE_OUTPUT_LIMIT, CLOSE_UNAUTHENTICATED):
                 self.hooks.output_limit_reached(<ClientHandle>client.handle, False)
             teardown(client)
             unlink_client(&self.core, client)
-            for i in range(self.event_next, self.event_count):
-                if self.events[i].token == <uintptr_t>client:
-                    self.events[i].token = 0
+            forget_events(&self.ready, client)
             output_free(client)      # what was sent to it since it was torn down
             handle = <ClientHandle>client.handle
             Py_DECREF(handle)
             self.hooks.client_closed(handle)
         if freed and self.audited and self.core.depth == 0:
-            audit(&self.core, [self.events[i].token for i in range(self.event_next, self.event_count)
-                               if self.events[i].token != 0 and not self.events[i].token & 1])
+            audit(&self.core, clients_of_events(&self.ready))
 
     def trim_memory(self) -> None:
         """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
@@ -577,7 +481,7 @@ cdef class Engine:
 
     def statistics(self) -> dict[str, int]:
         """The engine's counters by name."""
-        return {**engine_figures(&self.core), "waits_for_company": self.coalescer.waits}
+        return {**engine_figures(&self.core), "waits_for_company": self.ready.coalescer.waits}
 
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""
@@ -588,13 +492,11 @@ cdef class Engine:
 
     def close(self) -> None:
         """Close every client and every descriptor of the loop. The engine is of no use afterwards. Idempotent."""
-        if self._wake_write < 0:
+        if self.core.poller < 0:
             return
         for handle in self.clients:
             (<ClientHandle>handle).close(CLOSE_SHUTDOWN)
         self.free_closed()
-        self.unwatch(self._wake_read)
-        with self._wake_lock:
-            for fd in (self._wake_read, self._wake_write, self.core.poller):
-                os.close(fd)
-            self._wake_read = self._wake_write = self.core.poller = -1
+        self.callbacks.close()
+        close_descriptor(self.core.poller)
+        self.core.poller = -1

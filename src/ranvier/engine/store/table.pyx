@@ -24,34 +24,24 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcmp, memcpy, memset
 
-from ranvier.engine.memory cimport (
-    Memory, allocate, ranvier_out_of_memory, ranvier_usable_size, release, resize,
+from ranvier.engine.memory cimport Memory, release
+from ranvier.engine.store.segments cimport (
+    ALL_SLOTS, CHAINED, SLOTS, bucket_add, create_first_bucket, drop_last_bucket, drop_memory, home_bucket, home_index,
+    make_room_for_one_bucket, next_bucket, ranvier_lowest_bit, remove_slot,
 )
+from ranvier.engine.store.siphash cimport load_word, sip_hash
 
 cdef extern from *:
     """
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-    #error "ranvier's engine reads hash input and bucket tags as little-endian words"
-    #endif
     #define ranvier_prefetch(address) __builtin_prefetch((const void *)(address))
-    #define ranvier_lowest_bit(word) __builtin_ctzll(word)
     #define ranvier_count_bits(word) __builtin_popcount(word)
     #define ranvier_expect(condition) __builtin_expect(!!(condition), 1)
     """
     void ranvier_prefetch(uintptr_t address) noexcept nogil      # any address: it is a hint
-    int ranvier_lowest_bit(uint64_t word) noexcept nogil
     unsigned int ranvier_count_bits(unsigned int word) noexcept nogil
     bint ranvier_expect(bint condition) noexcept nogil
 
-cdef extern from "<stdlib.h>" nogil:
-    int posix_memalign(void **address, size_t alignment, size_t size) noexcept
-
 cdef enum:
-    SEGMENT_BITS = 10
-    SLOTS = 7
-    CHAINED = 128            # bit 7 of Bucket.present
-    ALL_SLOTS = 127
-    CHAINED_SLOTS = 63       # those that hold items in a chained bucket
     GROW_HALVES = 9          # split while count > buckets * 9 / 2: about 16 bytes of buckets per item
     SHRINK_LOAD = 2          # merge while count < buckets * 2: far enough below that no size oscillates
     STEPS_PER_CHANGE = 2     # home buckets that one insert or remove may split or merge
@@ -59,216 +49,14 @@ cdef enum:
     RANDOM_TRIES = 256
 
 
-# --- the hash: SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) ---
-
-cdef inline uint64_t rotate(uint64_t word, int bits) noexcept nogil:
-    return (word << bits) | (word >> (64 - bits))
-
-
-cdef inline void sip_round(uint64_t *v) noexcept nogil:
-    v[0] += v[1]
-    v[2] += v[3]
-    v[1] = rotate(v[1], 13) ^ v[0]
-    v[3] = rotate(v[3], 16) ^ v[2]
-    v[0] = rotate(v[0], 32)
-    v[2] += v[1]
-    v[0] += v[3]
-    v[1] = rotate(v[1], 17) ^ v[2]
-    v[3] = rotate(v[3], 21) ^ v[0]
-    v[2] = rotate(v[2], 32)
-
-
-cdef inline uint64_t load_word(const char *address) noexcept nogil:
-    cdef uint64_t word
-    memcpy(&word, address, 8)
-    return word
-
-
-cdef inline uint64_t load_tail(const char *key, size_t length) noexcept nogil:
-    """The last `length % 8` bytes as a little-endian number."""
-    cdef size_t rest = length & 7
-    cdef uint64_t word = 0
-    cdef size_t i
-    if rest == 0:
-        return 0
-    if length >= 8:
-        return load_word(key + length - 8) >> (8 * (8 - rest))
-    for i in range(rest):
-        word |= <uint64_t><uint8_t>key[i] << (8 * i)
-    return word
-
-
 cdef uint64_t hash_bytes(uint64_t seed0, uint64_t seed1, const char *key, size_t length) noexcept nogil:
-    cdef uint64_t v[4]
-    cdef uint64_t word
-    cdef const char *at = key
-    cdef const char *end = key + (length & ~<size_t>7)
-    v[0] = seed0 ^ <uint64_t>0x736f6d6570736575
-    v[1] = seed1 ^ <uint64_t>0x646f72616e646f6d
-    v[2] = seed0 ^ <uint64_t>0x6c7967656e657261
-    v[3] = seed1 ^ <uint64_t>0x7465646279746573
-    while at != end:
-        word = load_word(at)
-        v[3] ^= word
-        sip_round(v)
-        v[0] ^= word
-        at += 8
-    word = (<uint64_t>length << 56) | load_tail(key, length)
-    v[3] ^= word
-    sip_round(v)
-    v[0] ^= word
-    v[2] ^= 0xff
-    sip_round(v)
-    sip_round(v)
-    sip_round(v)
-    return v[0] ^ v[1] ^ v[2] ^ v[3]
+    return sip_hash(seed0, seed1, key, length)
 
 
 cdef inline uint64_t hash_item(Table *table, const void *item) noexcept nogil:
     cdef size_t length
     cdef const char *key = table.layout.key(item, &length)
-    return hash_bytes(table.seed0, table.seed1, key, length)
-
-
-# --- home buckets and their memory ---
-
-cdef inline size_t home_index(const Table *table, uint64_t hash) noexcept nogil:
-    cdef size_t index = hash & table.low_mask
-    if index < table.split:
-        index = hash & (2 * table.low_mask + 1)
-    return index
-
-
-cdef inline Bucket *home_bucket(const Table *table, size_t index) noexcept nogil:
-    return &table.segments[index >> SEGMENT_BITS][index & (SEGMENT_BUCKETS - 1)]
-
-
-cdef inline Bucket *next_bucket(const Bucket *bucket) noexcept nogil:
-    return <Bucket *>bucket.slots[6] if bucket.present & CHAINED else NULL
-
-
-cdef Bucket *allocate_segment(Memory *memory, size_t buckets) noexcept nogil:
-    """Cache-line aligned, counted; the buckets are empty."""
-    cdef void *segment = NULL
-    cdef size_t size = buckets * sizeof(Bucket)
-    if posix_memalign(&segment, sizeof(Bucket), size) != 0:
-        ranvier_out_of_memory(size)
-    memory.used_bytes += ranvier_usable_size(segment)
-    memset(segment, 0, size)
-    return <Bucket *>segment
-
-
-cdef void resize_first_segment(Table *table, size_t used, size_t room) noexcept nogil:
-    cdef Bucket *segment = allocate_segment(table.memory, room)
-    memcpy(segment, table.segments[0], used * sizeof(Bucket))
-    release(table.memory, table.segments[0])
-    table.segments[0] = segment
-
-
-cdef void create_first_bucket(Table *table) noexcept nogil:
-    table.segments = <Bucket **>allocate(table.memory, sizeof(Bucket *))
-    table.segments_capacity = 1
-    table.segments[0] = allocate_segment(table.memory, 1)
-    table.buckets = 1
-
-
-cdef void make_room_for_one_bucket(Table *table) noexcept nogil:
-    cdef size_t index = table.buckets
-    cdef size_t segment = index >> SEGMENT_BITS
-    if segment == 0:
-        if table.split == 0:         # a power of two is full
-            resize_first_segment(table, index, 2 * index)
-        return
-    if index & (SEGMENT_BUCKETS - 1) != 0:
-        return
-    if segment == table.segments_capacity:
-        table.segments_capacity *= 2
-        table.segments = <Bucket **>resize(
-            table.memory, table.segments, table.segments_capacity * sizeof(Bucket *))
-    table.segments[segment] = allocate_segment(table.memory, SEGMENT_BUCKETS)
-
-
-cdef void drop_last_bucket(Table *table) noexcept nogil:
-    """Take the (empty) last home bucket out of use; the caller has set `split` and `low_mask`."""
-    cdef size_t index = table.buckets - 1
-    table.buckets = index
-    if index < SEGMENT_BUCKETS:
-        if table.split == 0 and index > 0:
-            resize_first_segment(table, index, index)
-        return
-    if index & (SEGMENT_BUCKETS - 1) != 0:
-        return
-    release(table.memory, table.segments[index >> SEGMENT_BITS])
-    if 4 * (index >> SEGMENT_BITS) <= table.segments_capacity:
-        table.segments_capacity //= 2
-        table.segments = <Bucket **>resize(
-            table.memory, table.segments, table.segments_capacity * sizeof(Bucket *))
-
-
-cdef void drop_memory(Table *table) noexcept nogil:
-    """Release the segments of a table without items."""
-    cdef size_t i
-    if table.buckets == 0:
-        return
-    for i in range(((table.buckets - 1) >> SEGMENT_BITS) + 1):
-        release(table.memory, table.segments[i])
-    release(table.memory, table.segments)
-    table.segments = NULL
-    table.segments_capacity = 0
-    table.buckets = 0
-    table.low_mask = 0
-    table.split = 0
-
-
-# --- chains ---
-cdef void bucket_add(Table *table, Bucket *bucket, uint8_t tag, void *item) noexcept nogil:
-    """Put the item into the first free slot of the chain, which grows by a bucket when it has none."""
-    cdef Bucket *more
-    cdef unsigned int free_slots
-    cdef int slot
-    while bucket.present & CHAINED:
-        free_slots = ~bucket.present & CHAINED_SLOTS
-        if free_slots:
-            break
-        bucket = <Bucket *>bucket.slots[6]
-    else:
-        free_slots = ~bucket.present & ALL_SLOTS
-    if free_slots == 0:
-        more = <Bucket *>allocate(table.memory, sizeof(Bucket))
-        memset(more, 0, sizeof(Bucket))
-        more.present = 1
-        more.tags[0] = bucket.tags[6]
-        more.slots[0] = bucket.slots[6]
-        bucket.slots[6] = more
-        bucket.present = CHAINED | CHAINED_SLOTS
-        table.chained_buckets += 1
-        bucket = more
-        free_slots = ~1 & ALL_SLOTS
-    slot = ranvier_lowest_bit(free_slots)
-    bucket.tags[slot] = tag
-    bucket.slots[slot] = item
-    bucket.present |= <uint8_t>(1 << slot)
-
-
-cdef void remove_slot(Table *table, Bucket *home, Bucket *bucket, int slot) noexcept nogil:
-    """Empty a slot of the chain, filling it from the chain's end; a last bucket left with one item is folded back."""
-    cdef Bucket *before = NULL
-    cdef Bucket *last = home
-    cdef int moved
-    while last.present & CHAINED:
-        before = last
-        last = <Bucket *>last.slots[6]
-    moved = ranvier_lowest_bit(last.present)
-    bucket.tags[slot] = last.tags[moved]
-    bucket.slots[slot] = last.slots[moved]
-    last.present &= <uint8_t>~(1 << moved)
-    if before != NULL and last.present & (last.present - 1) == 0:
-        moved = ranvier_lowest_bit(last.present)
-        before.tags[6] = last.tags[moved]
-        before.slots[6] = last.slots[moved]
-        before.present = ALL_SLOTS
-        release(table.memory, last)
-        table.chained_buckets -= 1
+    return sip_hash(table.seed0, table.seed1, key, length)
 
 
 # --- growth and shrinkage, one home bucket at a time ---
