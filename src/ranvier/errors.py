@@ -30,6 +30,26 @@ class ConfigurationError(Exception):
         self.text = text
 
 
+class PersistenceError(Exception):
+    """The server cannot keep what it promised, or not load what it kept, and ends; `reason` stands in the log.
+
+    Its owners are the program that runs the server (exit status 1) and the embedding one's thread.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ReplayError(Exception):
+    """An append-only file is wrong at byte `offset`; `reason` says how. Whoever loads it tells, and ends the server."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(f"{reason} (byte {offset})")
+        self.reason = reason
+        self.offset = offset
+
+
 class ListenError(Exception):
     """A listening socket could not be opened; `port` is 0 for a Unix socket, whose path is then in `reason`."""
 

@@ -8,6 +8,7 @@ from ranvier.engine.evict_keys import KeyEviction
 from ranvier.engine.modes.blocked import BlockedClients
 from ranvier.engine.modes.pubsub import PubSubHandle
 from ranvier.engine.modes.tracking import ClientTracking
+from ranvier.engine.persistence.append_buffer import AppendBuffer
 from ranvier.engine.settings import Settings
 from ranvier.engine.store.handles import DatabaseHandle
 from ranvier.engine.timers import Timers
@@ -36,6 +37,7 @@ class Engine:
     ending: bool
     client_memory: ClientMemory
     key_eviction: KeyEviction
+    append_buffer: AppendBuffer
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,

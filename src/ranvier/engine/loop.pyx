@@ -36,7 +36,6 @@ from ranvier.engine.core cimport (
     COMMAND_SECRET,
     COMMAND_SKIP_SLOWLOG,
     PHASE_CLOSING,
-    PHASE_CLOSING_AFTER_REPLY,
     PHASE_HANDSHAKE,
     Client,
     Core,
@@ -58,8 +57,9 @@ from ranvier.engine.modes.blocked cimport (
 from ranvier.engine.modes.pubsub cimport PubSubHandle, pubsub_handle
 from ranvier.engine.modes.tracking cimport ClientTracking, client_tracking, tracking_begin, tracking_end
 from ranvier.engine.native.registry cimport native_handler
-from ranvier.engine.output cimport free_spare_blocks, output_free, output_take
-from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_SHUTDOWN, CLOSE_UNAUTHENTICATED, request_close
+from ranvier.engine.output cimport free_spare_blocks, output_free
+from ranvier.engine.persistence.append_buffer cimport AppendBuffer, append_buffer, appended_end
+from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_SHUTDOWN, CLOSE_UNAUTHENTICATED
 from ranvier.engine.poll cimport poll_create, poll_forget, poll_watch
 from ranvier.engine.propagation cimport propagation_free
 from ranvier.engine.readiness cimport (
@@ -80,6 +80,7 @@ from ranvier.engine.store.handles cimport database_handle
 from ranvier.engine.timers cimport Timers
 from ranvier.engine.turn cimport (
     check_some_clients,
+    client_output,
     closes_in_progress,
     expire_some_keys,
     feed_client,
@@ -128,6 +129,7 @@ cdef class Engine:
     cdef public bint ending          # a shutdown has begun: before_sleep asks how far it is
     cdef readonly ClientMemory client_memory
     cdef readonly KeyEviction key_eviction
+    cdef readonly AppendBuffer append_buffer
     cdef object __weakref__
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
@@ -165,6 +167,7 @@ cdef class Engine:
         self.settings = settings_of(&self.core)
         self.client_memory = client_memory(&self.core)
         self.key_eviction = key_eviction(&self.core)
+        self.append_buffer = append_buffer(&self.core)
         self.pubsub = pubsub_handle(&self.core, seeds)
         blocking_begin(&self.core)
         self.blocked = blocked_clients(&self.core)
@@ -183,6 +186,7 @@ cdef class Engine:
         blocking_end(&self.core)
         tracking_end(&self.core)
         eviction_end(&self.core)
+        appended_end(&self.core)
         propagation_free(&self.core)
         if self.core.databases != NULL:
             for i in range(self.core.database_count):
@@ -407,15 +411,7 @@ cdef class Engine:
 
     def take_output(self, handle: ClientHandle) -> bytes:
         """What a client without a socket has been sent since the last call; requests that waited for that run then."""
-        cdef Client *client = &handle.state
-        taken = bytearray()
-        while client.owed_bytes > 0 and client.phase < PHASE_CLOSING:
-            taken += output_take(client)
-            if client.stalled:
-                feed_client(&self.core, client, NULL, 0)
-        if client.phase == PHASE_CLOSING_AFTER_REPLY:
-            request_close(client, client.close_reason)
-        return bytes(taken)
+        return client_output(&handle.state)
 
     @property
     def clients(self) -> list[ClientHandle]:

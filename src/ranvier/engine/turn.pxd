@@ -18,6 +18,8 @@ cdef bint receive_event(Core *core, const PollEvent *event, char *shared, size_t
 cdef void serve(Core *core, Received *received) except *
 # Process bytes that no socket brought.
 cdef void feed_client(Core *core, Client *client, const char *data, size_t length) except *
+# What a client without a socket has been sent; requests that waited for that run then.
+cdef bytes client_output(Client *client)
 cdef void resume_clients(Core *core) except *
 # Have those that had used up their share of the last turn go on in this one. There must be some.
 cdef void recall_yielded(Core *core) noexcept nogil

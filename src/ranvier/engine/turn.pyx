@@ -47,7 +47,7 @@ from ranvier.engine.modes.blocked cimport awaited_key_changed, blocked_leave, re
 from ranvier.engine.modes.pubsub cimport notify
 from ranvier.engine.modes.tracking cimport tracking_touch
 from ranvier.engine.modes.watch cimport watch_touch
-from ranvier.engine.output cimport check_output_limits, output_write, queue_write
+from ranvier.engine.output cimport check_output_limits, output_take, output_write, queue_write
 from ranvier.engine.phase cimport (
     CLOSE_BUG,
     CLOSE_IDLE,
@@ -161,6 +161,17 @@ cdef void feed_client(Core *core, Client *client, const char *data, size_t lengt
         length -= taken
         if length == 0:
             break
+
+
+cdef bytes client_output(Client *client):
+    cdef bytearray taken = bytearray()
+    while client.owed_bytes > 0 and client.phase < PHASE_CLOSING:
+        taken += output_take(client)
+        if client.stalled:
+            feed_client(client.core, client, NULL, 0)
+    if client.phase == PHASE_CLOSING_AFTER_REPLY:
+        request_close(client, client.close_reason)
+    return bytes(taken)
 
 
 cdef void note_big(Client *client) noexcept nogil:
