@@ -1,7 +1,7 @@
 """The command `ranvier`: what `redis-server` takes, as a foreground process or a daemon.
 
 Reading order: `main` settles the words that need no server, `start` reads the configuration, `serve` runs the
-server inside its process. Exit status: 0 after a clean end, 1 if the server could not start.
+server inside its process. Exit status: 0 after a clean end, 1 if the server could not start or load its data.
 """
 
 from __future__ import annotations
@@ -110,16 +110,21 @@ def serve(configuration: Configuration, log: ServerLog, plain: bool) -> int:
     pid_file = write_pid_file(configuration, log)
     log.log(NOTICE, "Server initialized")
     with SignalWatch(server, configuration, log, abandon=lambda: remove_pid_file(pid_file, log)):
-        for line in readiness(configuration):
-            log.log(NOTICE, line)
-        tell_systemd("READY=1\nSTATUS=Ready to accept connections")
         try:
-            server.run()
+            server.run(lambda: tell_ready(configuration, log))
         finally:
             tell_systemd("STOPPING=1")
             remove_pid_file(pid_file, log)
-    log.log(WARNING, "Ranvier is now ready to exit, bye bye...")
-    return 0
+    if server.exit_status == 0:
+        log.log(WARNING, "Ranvier is now ready to exit, bye bye...")
+    return server.exit_status
+
+
+def tell_ready(configuration: Configuration, log: ServerLog) -> None:
+    """The data set is there: say so to whoever waits for it."""
+    for line in readiness(configuration):
+        log.log(NOTICE, line)
+    tell_systemd("READY=1\nSTATUS=Ready to accept connections")
 
 
 def log_start(configuration: Configuration, log: ServerLog, plain: bool) -> None:

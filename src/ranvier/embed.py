@@ -17,6 +17,7 @@ from ranvier.process import fit_open_files
 from ranvier.server.server import Server as CoreServer
 
 HOST = "127.0.0.1"
+FILE_OPTIONS = frozenset({"dir", "dbfilename", "save", "appendonly", "appendfilename", "appenddirname"})
 STOP_GRACE_SECONDS = 1.0  # beyond shutdown-timeout, before a stop waits for nothing any more
 
 
@@ -25,7 +26,9 @@ class Server:
 
     `port` 0 takes a free one; it listens on loopback unless `bind` says otherwise. Options have the names of the
     configuration file with `_` for `-`: `Server(maxclients=10, requirepass="secret")`. Raises ConfigurationError for
-    a bad option and ListenError when the port is taken.
+    a bad option and ListenError when the port is taken. No file is read or written of its own accord, unless one of
+    the options that say where or when is given (`dir`, `dbfilename`, `save`, `appendonly`): then it loads its data
+    when it starts, as a server of its own does.
     """
 
     def __init__(self, port: int = 0, *, clock: Clock | None = None, **options: object) -> None:
@@ -33,26 +36,46 @@ class Server:
         # A port of 0 means "no TCP" in a configuration file; here it means "any free port".
         self._any_port = port == 0
         self._configuration = Configuration.of({"port": port, "loglevel": "nothing", "save": "", **options})
+        # Its data are the program's: no file is read or written unless the program names one.
+        self._has_files = not FILE_OPTIONS.isdisjoint(options)
         self._clock = clock
         self._thread: threading.Thread | None = None
         self._server: CoreServer | None = None
 
     def start(self) -> Server:
-        """Listen and serve in a thread of its own; returns when connections are accepted."""
+        """Listen and serve in a thread of its own; returns when connections are accepted, and data are loaded.
+
+        Raises LoadError or OSError when there are data that cannot be loaded.
+        """
         if self._thread is not None:
             raise RuntimeError("the server runs already")
         log = ServerLog(level=self._configuration.loglevel)
         fit_open_files(self._configuration, log)
         server = CoreServer(self._configuration, log, self._clock)
+        server.loads_at_start = self._has_files
         try:
             server.bind(any_port=self._any_port)
         except ListenError:
             server.engine.close()
             raise
+        ready = threading.Event()
         self._server = server
-        self._thread = threading.Thread(target=server.run, name=f"ranvier-{server.port}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, args=(server, ready), name=f"ranvier-{server.port}", daemon=True
+        )
         self._thread.start()
+        ready.wait()
+        if server.load_failure is not None:
+            self.stop()
+            raise server.load_failure
         return self
+
+    @staticmethod
+    def _serve(server: CoreServer, ready: threading.Event) -> None:
+        try:
+            server.run(ready.set)
+        finally:
+            ready.set()          # whatever ended it: nobody waits for ever
 
     def stop(self) -> None:
         """Flush what is owed, close everything, and wait for the thread to end. Idempotent."""

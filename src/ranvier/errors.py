@@ -57,3 +57,30 @@ class ListenError(Exception):
         super().__init__(f"port {port}: {reason}")
         self.port = port
         self.reason = reason
+
+
+class LoadError(Exception):
+    """What was to be loaded is bad: what is wrong with it, and how many bytes from its beginning."""
+
+    def __init__(self, text: str, offset: int) -> None:
+        super().__init__(f"{text}, at byte {offset}")
+        self.text = text
+        self.offset = offset
+
+
+class SnapshotError(LoadError):
+    """Bytes that are no snapshot, or not a whole one."""
+
+
+class SnapshotVersionError(Exception):
+    """A key needs a newer version of snapshots than may be written, or than the peer reads."""
+
+    def __init__(self, key: bytes, database: int, version: int, needed: int) -> None:
+        super().__init__(
+            f"the fields of key {key[:128]!r} in database {database} expire: that needs RDB version {needed}, "
+            f"and {version} is the newest that may be written"
+        )
+        self.key = key
+        self.database = database
+        self.version = version
+        self.needed = needed

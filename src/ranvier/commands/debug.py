@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ranvier.commands.numbers import integer
-from ranvier.commands.surroundings import Client, Database
+from ranvier.commands.surroundings import Client
 from ranvier.commands.words import c_string, option, shown
 from ranvier.engine.modes.glob import matches
 from ranvier.engine.types import rdb_handle
@@ -53,8 +53,10 @@ QUICKLIST <key> [<0|1>]
 QUICKLIST-PACKED-THRESHOLD <size>
     Accepted for test suites, and without effect: what does not fit into a
     listpack has a node of its own anyway.
-RELOAD
-    Replace every value by what its saved form loads as.
+RELOAD [option ...]
+    Save a snapshot and load it in place of the data set. NOSAVE: the snapshot
+    that there is. NOFLUSH: the data set stays, and a key of the snapshot that
+    it has is an error, or with MERGE takes its place.
 SET-ACTIVE-EXPIRE <0|1>
     Switch the cycle that deletes expired keys which nobody asks for.
 SET-SKIP-CHECKSUM-VALIDATION <0|1>
@@ -175,37 +177,13 @@ def _populate(client: Client, arguments: list[bytes]) -> Reply:
 
 
 def _reload(client: Client, words: list[bytes]) -> Reply:
-    """Every value through its saved form: what a snapshot would hold, without a file."""
     options = {option(word) for word in words}
     if not options <= {b"MERGE", b"NOFLUSH", b"NOSAVE"}:
         raise CommandError("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
-    if b"NOSAVE" in options:
-        raise CommandError("ERR Error trying to load the RDB dump, check server logs.")
-    for database in client.server.engine.databases:
-        position = 0
-        keys: list[bytes] = []
-        while True:
-            position, found = database.scan(position, digest.SCAN_STEP, delete_expired=False)
-            keys += found
-            if position == 0:
-                break
-        for key in keys:
-            _reload_key(client, database, key)
+    client.server.snapshots.reload_command(
+        save=b"NOSAVE" not in options, flush=b"NOFLUSH" not in options, merge=b"MERGE" in options
+    )
     return OK
-
-
-def _reload_key(client: Client, database: Database, key: bytes) -> None:
-    saved = rdb_handle.save(database, key)
-    if saved is None:
-        return
-    at_ms = database.expiry_ms(key)
-    loaded = rdb_handle.load(client, saved[1], saved[0])
-    if loaded is None:
-        raise CommandError("ERR Error trying to load the RDB dump, check server logs.")
-    if loaded.empty:
-        database.delete(key)
-    else:
-        loaded.put(database, key, -1 if at_ms is None else at_ms)
 
 
 def _match_at_random() -> Reply:

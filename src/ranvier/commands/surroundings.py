@@ -125,6 +125,26 @@ class Replication(Protocol):
     def is_primary(self) -> bool: ...
 
 
+class Snapshots(Protocol):
+    """The server's snapshots; see `persistence/snapshots`. What fails raises CommandError."""
+
+    @property
+    def last_save_seconds(self) -> int:
+        """When the last snapshot was made: Unix time."""
+
+    def save_command(self) -> None:
+        """SAVE"""
+
+    def background_command(self, schedule: bool) -> bool:
+        """BGSAVE [SCHEDULE]; False: it waits for another child."""
+
+    def cancel_command(self) -> bool:
+        """BGSAVE CANCEL; False: it was only scheduled."""
+
+    def reload_command(self, *, save: bool, flush: bool, merge: bool) -> None:
+        """DEBUG RELOAD"""
+
+
 class Server(Protocol):
     """The server that owns the client."""
 
@@ -142,6 +162,8 @@ class Server(Protocol):
         """By kind: slow, large-request, large-reply."""
     @property
     def latency(self) -> Latency: ...
+    @property
+    def snapshots(self) -> Snapshots: ...
 
     skip_checksums: bool
     """Whether RESTORE believes payloads without looking at their checksums (DEBUG)."""

@@ -75,6 +75,9 @@ class ApplyTarget(Protocol):
     def apply_notifications(self) -> None:
         """`notify-keyspace-events`."""
 
+    def apply_save(self) -> None:
+        """`save` and `stop-writes-on-bgsave-error`: whether a snapshot that failed stops writes."""
+
     def apply_password(self) -> None:
         """`requirepass`: the default user's password."""
 
@@ -130,12 +133,14 @@ class Configuration:
     commandlog_request_larger_than_bytes = Attribute[int]("commandlog-request-larger-than")
     daemonize = Attribute[bool]("daemonize")
     databases = Attribute[int]("databases")
+    dbfilename = Attribute[str]("dbfilename")
     enable_debug_command = Attribute[str]("enable-debug-command")
     hash_max_listpack_entries = Attribute[int]("hash-max-listpack-entries")
     hash_max_listpack_value_bytes = Attribute[int]("hash-max-listpack-value")
     hll_sparse_max_bytes = Attribute[int]("hll-sparse-max-bytes")
     hz = Attribute[int]("hz")
     import_mode = Attribute[bool]("import-mode")
+    key_load_delay = Attribute[int]("key-load-delay")
     latency_monitor_threshold_milliseconds = Attribute[int]("latency-monitor-threshold")
     latency_tracking = Attribute[bool]("latency-tracking")
     latency_tracking_info_percentiles = Attribute[tuple[str, ...]]("latency-tracking-info-percentiles")
@@ -163,7 +168,11 @@ class Configuration:
     protected_mode = Attribute[bool]("protected-mode")
     proto_max_bulk_len_bytes = Attribute[int]("proto-max-bulk-len")
     proxy_protocol_from = Attribute[tuple[str, ...]]("proxy-protocol-from")
+    rdb_del_sync_files = Attribute[bool]("rdb-del-sync-files")
+    rdb_key_save_delay = Attribute[int]("rdb-key-save-delay")
+    rdb_save_incremental_fsync = Attribute[bool]("rdb-save-incremental-fsync")
     rdb_version_check = Attribute[str]("rdb-version-check")
+    rdbchecksum = Attribute[bool]("rdbchecksum")
     rdbcompression = Attribute[bool]("rdbcompression")
     requirepass = Attribute[str]("requirepass")
     save = Attribute[tuple[SavePoint, ...]]("save")
@@ -177,6 +186,7 @@ class Configuration:
     slowlog_log_slower_than_microseconds = Attribute[int]("commandlog-execution-slower-than")
     slowlog_max_len = Attribute[int]("commandlog-slow-execution-max-len")
     socket_mark_id = Attribute[int]("socket-mark-id")
+    stop_writes_on_bgsave_error = Attribute[bool]("stop-writes-on-bgsave-error")
     stream_node_max_bytes = Attribute[int]("stream-node-max-bytes")
     stream_node_max_entries = Attribute[int]("stream-node-max-entries")
     supervised = Attribute[str]("supervised")

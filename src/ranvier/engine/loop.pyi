@@ -9,6 +9,7 @@ from ranvier.engine.modes.blocked import BlockedClients
 from ranvier.engine.modes.pubsub import PubSubHandle
 from ranvier.engine.modes.tracking import ClientTracking
 from ranvier.engine.persistence.append_buffer import AppendBuffer
+from ranvier.engine.persistence.snapshots import Snapshots
 from ranvier.engine.settings import Settings
 from ranvier.engine.store.handles import DatabaseHandle
 from ranvier.engine.timers import Timers
@@ -32,6 +33,7 @@ class Engine:
     blocked: BlockedClients
     tracking: ClientTracking
     settings: Settings
+    snapshots: Snapshots
     timers: Timers
     audited: bool
     ending: bool

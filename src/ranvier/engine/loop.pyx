@@ -59,6 +59,7 @@ from ranvier.engine.modes.tracking cimport ClientTracking, client_tracking, trac
 from ranvier.engine.native.registry cimport native_handler
 from ranvier.engine.output cimport free_spare_blocks, output_free
 from ranvier.engine.persistence.append_buffer cimport AppendBuffer, append_buffer, appended_end
+from ranvier.engine.persistence.snapshots cimport Snapshots, snapshots_of
 from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_SHUTDOWN, CLOSE_UNAUTHENTICATED
 from ranvier.engine.poll cimport poll_create, poll_forget, poll_watch
 from ranvier.engine.propagation cimport propagation_free
@@ -124,6 +125,7 @@ cdef class Engine:
     cdef readonly BlockedClients blocked
     cdef readonly ClientTracking tracking
     cdef readonly Settings settings
+    cdef readonly Snapshots snapshots
     cdef readonly Timers timers
     cdef public bint audited         # test runs: see engine/audit
     cdef public bint ending          # a shutdown has begun: before_sleep asks how far it is
@@ -165,6 +167,7 @@ cdef class Engine:
             self.core.databases[i].on_expired_context = &self.core
             self.databases.append(database_handle(self.core.databases[i], None))
         self.settings = settings_of(&self.core)
+        self.snapshots = snapshots_of(&self.core)
         self.client_memory = client_memory(&self.core)
         self.key_eviction = key_eviction(&self.core)
         self.append_buffer = append_buffer(&self.core)

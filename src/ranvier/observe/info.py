@@ -91,7 +91,9 @@ SECTIONS: Final[dict[str, dict[str, Figure]]] = {
         "aof_enabled": 0, "aof_rewrite_in_progress": 0, "aof_rewrite_scheduled": 0, "aof_last_rewrite_time_sec": -1,
         "aof_current_rewrite_time_sec": -1, "aof_last_bgrewrite_status": "ok", "aof_rewrites": 0,
         "aof_rewrites_consecutive_failures": 0, "aof_last_write_status": "ok", "aof_last_cow_size": 0,
-        "module_fork_in_progress": 0, "module_fork_last_cow_size": 0,
+        "module_fork_in_progress": 0, "module_fork_last_cow_size": 0, "slot_migration_fork_in_progress": 0,
+        "loading_start_time": 0, "loading_total_bytes": 0, "loading_rdb_used_mem": 0, "loading_loaded_bytes": 0,
+        "loading_loaded_perc": "0.00", "loading_eta_seconds": 0,
     },
     "stats": {
         "total_connections_received": 0, "total_commands_processed": 0, "instantaneous_ops_per_sec": 0,
@@ -139,6 +141,12 @@ TITLES: Final = {"cpu": "CPU"}
 
 # Shown only when asked for by name, or with `all` and `everything`.
 _ON_REQUEST: Final = frozenset({"commandstats", "latencystats"})
+
+# Shown only when the server gives them.
+PASSING: Final = frozenset({
+    "loading_start_time", "loading_total_bytes", "loading_rdb_used_mem", "loading_loaded_bytes", "loading_loaded_perc",
+    "loading_eta_seconds",
+})
 
 # Computed here from other fields.
 DERIVED: Final = frozenset({
@@ -261,7 +269,8 @@ def render(source: InfoSource, sections: Sequence[str]) -> str:
     for section, fields in SECTIONS.items():
         if section in chosen:
             lines = [f"# {TITLES.get(section, section.capitalize())}"]
-            lines += (f"{name}:{_shown(figures.get(name, default), default)}" for name, default in fields.items())
+            lines += (f"{name}:{_shown(figures.get(name, default), default)}" for name, default in fields.items()
+                      if name in figures or name not in PASSING)
             if section in _LISTS:
                 lines += _LISTS[section](source)
             parts.append("".join(f"{line}\r\n" for line in lines))

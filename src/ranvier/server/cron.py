@@ -32,7 +32,9 @@ class Cron:
         self._plan()             # first, so that a bug below does not end the cron
         engine = self._server.engine
         engine.check_clients(max(CLIENTS_MINIMUM, engine.client_count // self._server.configuration.hz))
-        engine.expire_keys(True)
+        if not self._server.loading.active:
+            engine.expire_keys(True)
+            self._server.snapshots.run_due()
         self._trim(self._server.figures.sample()["commands"])
 
     def _trim(self, commands: int) -> None:

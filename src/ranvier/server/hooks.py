@@ -24,6 +24,7 @@ from ranvier.server.accept import read_proxy_header, refuse_proxy
 if TYPE_CHECKING:
     from ranvier.server.server import Server
 
+SERVER_NAME = "Ranvier"  # in error texts that name the server
 ATTACK_LOG_MILLISECONDS = 60_000  # one line a minute, or the log is the next victim
 # Closes that the log tells of when they are decided, in words of their own.
 TOLD_BEFORE = frozenset({"output-buffer-limit", "unauthenticated-limit", "evicted"})
@@ -68,6 +69,10 @@ class EngineHooks:
                 return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
             if rule.gate & closed and rule.gate in (Gate.NO_MULTI, Gate.SUBSCRIBED):
                 return (rule.reply % command.full_name).encode()
+            if rule.gate & closed and rule.gate is Gate.DISK_ERROR:
+                return (rule.reply % self._server.disk_errors.text).encode()
+            if rule.gate & closed and rule.gate in (Gate.LOADING, Gate.ASYNC_LOADING):
+                return (rule.reply % SERVER_NAME).encode()
             if rule.gate & closed and rule.gate is Gate.REPLICA:
                 return rule.reply.encode()
             if rule.gate & closed and rule.gate is Gate.TRACKING_TABLE:

@@ -26,9 +26,14 @@ from ranvier.modes.pause import Pause
 from ranvier.observe.closed import ClosedClients
 from ranvier.observe.info import render
 from ranvier.observe.latency import LatencyMonitor
-from ranvier.observe.log import WARNING, ServerLog
+from ranvier.observe.log import NOTICE, WARNING, ServerLog
 from ranvier.observe.redaction import SECRET_COMMANDS
 from ranvier.observe.slowlog import KINDS, Slowlog
+from ranvier.persistence.children import Children
+from ranvier.persistence.disk_errors import DiskErrors
+from ranvier.persistence.files import Files, SystemFiles
+from ranvier.persistence.loading import Loading
+from ranvier.persistence.snapshots import Snapshots
 from ranvier.replication.state import ReplicationState
 from ranvier.server.accept import (
     NOTHING_TO_LISTEN_ON,
@@ -42,6 +47,7 @@ from ranvier.server.before_sleep import before_sleep
 from ranvier.server.cron import Cron
 from ranvier.server.figures import Figures
 from ranvier.server.hooks import EngineHooks
+from ranvier.server.load import load_data_set
 from ranvier.server.shutdown import Shutdown, ShutdownFlags
 
 CLIENT_CLASSES = ("normal", "replica", "pubsub")  # in the engine's order
@@ -55,7 +61,9 @@ PropagationListener = Callable[[int, "list[list[bytes]]"], None]
 class Server:
     """One server; any number of them live in a process, each with its own thread."""
 
-    def __init__(self, configuration: Configuration, log: ServerLog, clock: Clock | None = None) -> None:
+    def __init__(self, configuration: Configuration, log: ServerLog, clock: Clock | None = None,
+                 files: Files | None = None) -> None:
+        """`files`: where its files are, the system's by default."""
         self.configuration = configuration
         self.log = log
         self.hooks = EngineHooks(self)
@@ -78,6 +86,15 @@ class Server:
         self.spare_descriptors = SpareDescriptors()
         self._proxies = networks_of(())
         self.pause = Pause(self.engine)
+        self.files = files or SystemFiles()
+        self.children = Children(self.engine, self._note_latency)
+        self.disk_errors = DiskErrors(self.engine.settings)
+        self.loading = Loading(self.engine, self._notice)
+        self.snapshots = Snapshots(self.engine, configuration, self.files, self.children, self.disk_errors,
+                                   notice=self._notice, warn=self._warn)
+        self.loads_at_start = True              # an embedded server's data are its program's
+        self.exit_status = 0                    # of a process that runs this server alone
+        self.load_failure: Exception | None = None
         self.figures = Figures(self)
         self.end = Shutdown(self)
         self._any_port = False
@@ -132,12 +149,19 @@ class Server:
         """The TCP port, 0 without one."""
         return next((listener.port for listener in self.listeners if listener.port and not listener.admin), 0)
 
-    def run(self) -> None:
-        """Serve until a shutdown was asked for; then everything is closed. The calling thread owns the server."""
+    def run(self, when_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until a shutdown was asked for; then everything is closed. The calling thread owns the server.
+
+        `when_ready` is called when the data set is loaded, if there is one. When it cannot be loaded the server ends,
+        with an `exit_status` that is not 0.
+        """
         self._cron.start()
         try:
+            load_data_set(self, when_ready)
             self.engine.run(before_sleep)
         finally:
+            self.loading.cancel()
+            self.children.kill()
             self.close_listeners()
             self.engine.close()
             self.spare_descriptors.fill(0)
@@ -168,6 +192,15 @@ class Server:
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
+
+    def _notice(self, text: str) -> None:
+        self.log.log(NOTICE, text)
+
+    def _warn(self, text: str) -> None:
+        self.log.log(WARNING, text)
+
+    def _note_latency(self, event: str, milliseconds: int) -> None:
+        self.latency.note(event, milliseconds, self.engine.wall_ms // 1000)
 
     # ---- what others ask --------------------------------------------------------------------------------------------
 
@@ -382,6 +415,10 @@ class Server:
 
     def apply_log(self) -> None:
         self.log.set_level(self.configuration.loglevel)
+
+    def apply_save(self) -> None:
+        """`save` and stop-writes-on-bgsave-error: what failed may matter no more, or again."""
+        self.snapshots.update_gate()
 
     def apply_maxclients(self) -> None:
         """Raise the limit on open files to what `maxclients` needs; lower `maxclients` at the start if it cannot."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ranvier.commands.client_line import client_line
 from ranvier.errors import CommandError
 from ranvier.observe.log import NOTICE, WARNING
+from ranvier.persistence.children import ChildKind
 
 if TYPE_CHECKING:
     from ranvier.engine.client import ClientHandle
@@ -92,7 +93,7 @@ class Shutdown:
         if flags.failover:
             raise CommandError(NO_CLUSTER)
         server.log.log(NOTICE, f"User requested shutdown...{who}")
-        self._check_save(flags)
+        self._save(flags)
         patience_ms = 0 if flags.now else 1000 * server.configuration.shutdown_timeout_seconds
         deadline_ms = engine.monotonic_ms + patience_ms
         if self.begun:
@@ -104,14 +105,26 @@ class Shutdown:
         engine.ending = True                     # `step` is called at the end of this turn
         engine.timers.call_at(deadline_ms, self._wake)
 
-    def _check_save(self, flags: ShutdownFlags) -> None:
-        """Saving comes with persistence: who insists on it learns that it does not happen."""
-        if not flags.save:
+    def _save(self, flags: ShutdownFlags) -> None:
+        """The final snapshot, if there is to be one; a child that writes is of no use any more.
+
+        It is made when the end begins: from here on no client changes anything, and whoever asked learns at once when
+        it fails. Raises CommandError then: the server goes on.
+        """
+        server = self._server
+        if server.children.kind is ChildKind.SNAPSHOT:
+            server.log.log(WARNING, "There is a child saving an .rdb. Killing it!")
+            server.children.kill()
+        wanted = server.snapshots.points if flags.save is None else flags.save
+        if not wanted or server.loading.active:
+            return
+        server.log.log(NOTICE, "Saving the final RDB snapshot before exiting.")
+        if server.snapshots.save():
             return
         if not flags.force:
-            self._server.log.log(WARNING, "Error trying to save the DB, can't exit.")
+            server.log.log(WARNING, "Error trying to save the DB, can't exit.")
             raise CommandError(FAILED)
-        self._server.log.log(WARNING, "Error trying to save the DB, but the shutdown was forced.")
+        server.log.log(WARNING, "Error trying to save the DB, but the shutdown was forced.")
 
     def _wake(self) -> None:
         """Nothing: the timer has ended the poll, and `step` looks at the time."""

@@ -17,6 +17,7 @@ COMMANDS = (
         since="1.0.0", complexity="O(1)",
         summary="Saves a snapshot in the background.",
         arguments="[operation(SCHEDULE^3.2.2 | CANCEL^8.1.0)]",
+        handler="persistence:background_save",
     ),
     command(
         "DBSIZE", 1, "readonly fast",
@@ -52,6 +53,7 @@ COMMANDS = (
         categories="admin dangerous", tips="nondeterministic_output",
         since="1.0.0", complexity="O(1)",
         summary="Returns when the last snapshot was saved.",
+        handler="persistence:last_save",
     ),
     command(
         "LOLWUT", -1, "readonly fast",
@@ -107,6 +109,7 @@ COMMANDS = (
         "SAVE", 1, "admin noscript no_async_loading no_multi",
         since="1.0.0", complexity="O(N) where N is the total number of keys in all databases",
         summary="Saves a snapshot while everything waits.",
+        handler="persistence:save",
     ),
     command(
         "SHUTDOWN", -1, "admin noscript loading stale no_multi allow_busy",

@@ -364,12 +364,14 @@ cdef void tell_flush(void *context, void *item) noexcept nogil:
 
 cdef void tracking_flush(Core *core) noexcept nogil:
     cdef Tracking *tracking = tracking_of(core)
-    cdef const Client *client = core.call.client
+    cdef const Client *client
     cdef size_t i
-    if tracking.flushed_by == client.id and tracking.flushed_at == client.commands:
-        return                   # another database of the same command
-    tracking.flushed_by = client.id
-    tracking.flushed_at = client.commands
+    if core.call != NULL:        # else the server itself replaces the data set
+        client = core.call.client
+        if tracking.flushed_by == client.id and tracking.flushed_at == client.commands:
+            return               # another database of the same command
+        tracking.flushed_by = client.id
+        tracking.flushed_at = client.commands
     if tracking.trackers.count > 0:
         for i in range(tracking.trackers.buckets):
             table_visit(&tracking.trackers, i, tell_flush, NULL)

@@ -71,12 +71,11 @@ cdef void hash_save(Writer *writer, const Value *value) noexcept nogil:
 # ---- loading --------------------------------------------------------------------------------------------------------
 
 cdef HashLimits limits_of(const Reader *reader) noexcept nogil:
-    """Tables of loaded hashes are seeded by the clock and by addresses: who sends the bytes cannot foresee them."""
     cdef HashLimits limits
     limits.entries = reader.encodings.hash_entries
     limits.value_bytes = reader.encodings.hash_value_bytes
-    limits.seed0 = <uint64_t>reader.wall_ms * <uint64_t>0x9e3779b97f4a7c15 ^ <uint64_t>reader.memory
-    limits.seed1 = <uint64_t>reader.wall_ms ^ <uint64_t>reader.data
+    limits.seed0 = reader.seed0
+    limits.seed1 = reader.seed1
     return limits
 
 

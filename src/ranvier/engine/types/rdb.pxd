@@ -108,6 +108,7 @@ cdef struct Reader:
     uint64_t seed0                       # of the hash tables that are made
     uint64_t seed1
     bint failed
+    bint ended                           # it failed because the bytes end too early
 
 # A string as it was read: `data` lies in the reader's bytes, in `digits` (so the struct does not move), or in `blob`.
 cdef struct ReadString:

@@ -68,6 +68,12 @@ cdef uint8_t *writer_room(Writer *writer, size_t size) noexcept nogil:
 
 
 cdef void write_bytes(Writer *writer, const void *data, size_t length) noexcept nogil:
+    if writer.flush != NULL and length >= writer.flush_bytes:
+        # Straight from where it lies: a large value costs no copy, and a forked child no memory.
+        writer_flush(writer)
+        if not writer.failed and not writer.flush(writer.context, <const uint8_t *>data, length):
+            writer.failed = True
+        return
     memcpy(writer_room(writer, length), data, length)
     writer.length += length
 
@@ -94,7 +100,8 @@ cdef size_t put_length(uint8_t *target, uint64_t length) noexcept nogil:
 
 
 cdef void write_length(Writer *writer, uint64_t length) noexcept nogil:
-    writer.length += put_length(writer_room(writer, LENGTH_BYTES), length)
+    cdef uint8_t *target = writer_room(writer, LENGTH_BYTES)     # which may flush: before `writer.length` is read
+    writer.length += put_length(target, length)
 
 
 cdef bint write_as_integer(Writer *writer, int64_t value) noexcept nogil:
@@ -180,12 +187,13 @@ cdef void reader_begin(Reader *reader, Memory *memory, const Encodings *encoding
     reader.version = RDB_VERSION
     reader.wall_ms = 0
     reader.seed0 = reader.seed1 = 0
-    reader.failed = False
+    reader.failed = reader.ended = False
 
 
 cdef const uint8_t *read_bytes(Reader *reader, size_t count) noexcept nogil:
     cdef const uint8_t *found = reader.data + reader.position
     if reader.failed or count > reader.length - reader.position:
+        reader.ended = not reader.failed
         reader.failed = True
         return NULL
     reader.position += count

@@ -15,6 +15,7 @@ cdef struct LoadedValue:
     ReadString text              # of a string
     Value value                  # of any other type; pointer NULL: all that it held has expired
 
+cdef Value value_of(const Entry *entry, Memory *memory) noexcept nogil      # of any type but strings
 # The type byte, and whether there is a codec for the type at all.
 cdef int entry_rdb_type(const Entry *entry, Memory *memory, int version) noexcept nogil     # -1: it cannot be saved
 # What follows the type byte (and the key, in a snapshot).
