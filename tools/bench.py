@@ -68,13 +68,18 @@ MEMORY_GOAL, IDLE_GOAL, START_GOAL_MS = 1.2, 1.0, 150
 GROWTH_KEYS, EXPIRING_KEYS = 5_000_000, 1_000_000
 GROWTH_GOAL_US, EXPIRY_GOAL_US, FREEING_GOAL_US = 5_000, 25_000, 10_000
 HUGE_ELEMENTS, HUGE_BATCH = 5_000_000, 1000
-# Type -> the command that adds elements, and what it takes for one.
-HUGE_VALUES: dict[str, tuple[str, Callable[[str], list[str]]]] = {
-    "list": ("RPUSH", lambda element: [element]),
-    "set": ("SADD", lambda element: [element]),
-    "hash": ("HSET", lambda element: [element, "value"]),
-    "sorted set": ("ZADD", lambda element: [element[-8:], element]),
+# Type -> the requests that add these elements.
+HUGE_VALUES: dict[str, Callable[[range], list[list[str]]]] = {
+    "list": lambda numbers: [["RPUSH", "huge", *(f"element:{n:016}" for n in numbers)]],
+    "set": lambda numbers: [["SADD", "huge", *(f"element:{n:016}" for n in numbers)]],
+    "hash": lambda numbers: [["HSET", "huge", *(word for n in numbers for word in (f"element:{n:016}", "value"))]],
+    "sorted set": lambda numbers: [
+        ["ZADD", "huge", *(word for n in numbers for word in (str(n * 7919 % 10**8), f"element:{n:016}"))]
+    ],
+    "stream": lambda numbers: [["XADD", "huge", f"{n + 1}-0", "field", f"{n:016}"] for n in numbers],
 }
+WAYS_OF_FREEING = {"UNLINK": ("UNLINK", "huge"), "FLUSHALL": ("FLUSHALL", "ASYNC"), "FLUSHDB": ("FLUSHDB",)}
+SMALL_KEYS = (1_000_000, 5_000_000)
 IDLE_CONNECTIONS = 9_000
 
 
@@ -310,41 +315,78 @@ def bench_turns(arguments: argparse.Namespace) -> None:
         return
     with running("ranvier") as server, server.connect(120, protocol=3) as wire:
         before = turns(wire)
+        started = time.monotonic()
         fill(wire, GROWTH_KEYS, batch=100)
+        took = time.monotonic() - started
         print_turns(f"growing to {GROWTH_KEYS:,} keys", before, turns(wire), GROWTH_GOAL_US)
-        wire.call("FLUSHALL")
-        at_ms = int(time.time() * 1000) + 15_000
-        fill(wire, EXPIRING_KEYS, batch=100, more=("PXAT", str(at_ms)))
-        wait_for(lambda: time.time() * 1000 >= at_ms)
-        before = turns(wire)
-        wait_for(lambda: wire.call("DBSIZE").number == 0, 120)
-        print_turns(f"{EXPIRING_KEYS:,} keys expiring at one instant", before, turns(wire), EXPIRY_GOAL_US)
+        flush(server, wire)
+        expire(wire, max(10, took))
     for kind in HUGE_VALUES:
-        for way in ("UNLINK", "FLUSHALL", "eviction"):
+        for way in (*WAYS_OF_FREEING, "expiry", "eviction"):
             bench_freeing(kind, way)
+    for count in SMALL_KEYS:
+        for way in ("FLUSHALL", "FLUSHDB", "eviction"):
+            bench_freeing_keys(count, way)
+
+
+def flush(server: ServerProcess, wire: Wire) -> None:
+    """Empty the server, and wait until it has given the memory back."""
+    wire.call("FLUSHALL", "ASYNC")
+    wait_for(lambda: int(server.info("memory")["lazyfree_pending_objects"]) == 0, 300)
+
+
+def expire(wire: Wire, seconds: float) -> None:
+    """Turns while keys expire that all have the same last moment, at least so many seconds from now."""
+    wire.call("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    at_ms = int((time.time() + seconds) * 1000)
+    fill(wire, EXPIRING_KEYS, batch=100, more=("PXAT", str(at_ms)))
+    if wire.call("DBSIZE").number < EXPIRING_KEYS:
+        raise RuntimeError(f"{EXPIRING_KEYS:,} keys took more than {seconds:.0f} s: some had expired by then")
+    wait_for(lambda: time.time() * 1000 >= at_ms, seconds + 1)
+    before = turns(wire)
+    wire.call("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+    wait_for(lambda: wire.call("DBSIZE").number == 0, 300)
+    print_turns(f"{EXPIRING_KEYS:,} keys expiring at one instant", before, turns(wire), EXPIRY_GOAL_US)
 
 
 def bench_freeing(kind: str, way: str) -> None:
-    """Turns while a value of 5,000,000 elements is freed in one of three ways."""
-    command, pair = HUGE_VALUES[kind]
-    with running("ranvier", "--maxmemory-policy", "allkeys-lru") as server, server.connect(120, protocol=3) as wire:
-        if wire.call("COMMAND", "INFO", command).items[0].value is None:
-            return
-        for start in range(0, HUGE_ELEMENTS, HUGE_BATCH):
-            members = (f"element:{number:016}" for number in range(start, start + HUGE_BATCH))
-            words = [word for member in members for word in pair(member)]
-            if wire.call(command, "huge", *words).is_error:
-                return           # the table names it, but nothing runs it yet
+    """Turns while a value of 5,000,000 elements grows, and while it is freed in one of the ways."""
+    with running("ranvier", "--maxmemory-policy", "allkeys-lru") as server, server.connect(300, protocol=3) as wire:
         before = turns(wire)
-        if way == "eviction":
-            wire.call("CONFIG", "SET", "maxmemory", str(int(server.info("memory")["used_memory"]) // 2))
-        else:
-            wire.call(*(("UNLINK", "huge") if way == "UNLINK" else ("FLUSHALL", "ASYNC")))
-        wait_for(lambda: wire.call("DBSIZE").number == 0, 120)
-        wait_for(lambda: int(server.info("memory")["lazyfree_pending_objects"]) == 0, 120)
-        resident = server.resident_bytes() / 1e6
-        print_turns(f"{way} of a {kind} of {HUGE_ELEMENTS:,} (then {resident:.0f} MB resident)", before, turns(wire),
-                    FREEING_GOAL_US)
+        for start in range(0, HUGE_ELEMENTS, HUGE_BATCH):
+            requests = HUGE_VALUES[kind](range(start, start + HUGE_BATCH))
+            wire.send(b"".join(encode_command(*request) for request in requests))
+            for _request in requests:
+                if (reply := wire.reply()).is_error:
+                    raise RuntimeError(f"{kind}: {reply.text!r}")
+        if way == "UNLINK":
+            print_turns(f"growing: a {kind} of {HUGE_ELEMENTS:,}", before, turns(wire), FREEING_GOAL_US)
+        free_and_print(server, wire, way, f"a {kind} of {HUGE_ELEMENTS:,}")
+
+
+def bench_freeing_keys(count: int, way: str) -> None:
+    """Turns while so many small keys go."""
+    with running("ranvier", "--maxmemory-policy", "allkeys-lru") as server, server.connect(300, protocol=3) as wire:
+        fill(wire, count)
+        free_and_print(server, wire, way, f"{count:,} keys")
+
+
+def free_and_print(server: ServerProcess, wire: Wire, way: str, what: str) -> None:
+    before = turns(wire)
+    left = 0
+    if way == "eviction":        # of all that is there, for a huge value, or of half of the keys
+        limit = int(server.info("memory")["used_memory"]) // 2
+        left = wire.call("DBSIZE").number // 2
+        wire.call("CONFIG", "SET", "maxmemory", str(limit))
+    elif way == "expiry":
+        wire.call("PEXPIRE", "huge", "1")
+    else:
+        wire.call(*WAYS_OF_FREEING[way])
+    wait_for(lambda: wire.call("DBSIZE").number <= left + left // 10, 300)
+    wait_for(lambda: int(server.info("memory")["lazyfree_pending_objects"]) == 0, 300)
+    time.sleep(2)                # what is freed goes back to the system in the turns that follow
+    resident = server.resident_bytes() / 1e6
+    print_turns(f"{way} of {what} (then {resident:.0f} MB resident)", before, turns(wire), FREEING_GOAL_US)
 
 
 FIRST_PONG = """

@@ -37,6 +37,7 @@ SANITIZED_TESTS = [
     *("tests/engine", "tests/differential/test_protocol.py", "tests/differential/test_commands.py"),
     *("tests/lifecycle/test_reading.py", "tests/lifecycle/test_writing.py", "tests/lifecycle/test_closing.py"),
     *("tests/modes", "tests/model", "tests/lifecycle/test_slow_subscriber.py"),
+    *("tests/commands", "tests/differential/machines"),
 ]
 SANITIZED_TEST_OPTIONS = ["--differential-requests", "120", "--timeout", "600", "-p", "no:cacheprovider"]
 # Tests that measure memory or processor time, which the sanitizers change by their nature.

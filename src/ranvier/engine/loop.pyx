@@ -45,7 +45,16 @@ from ranvier.engine.evict_clients cimport ClientMemory, client_memory, count_cli
 from ranvier.engine.evict_keys cimport KeyEviction, eviction_end, key_eviction
 from ranvier.engine.figures cimport engine_figures, roll_peaks
 from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogram_begin, histogram_note
-from ranvier.engine.freeing cimport free_some_values, trim, untrimmed_bytes
+from ranvier.engine.freeing cimport (
+    Trimming,
+    free_some_values,
+    sort_freed,
+    trim,
+    trim_step,
+    trimming_begin,
+    trimming_end,
+    untrimmed_bytes,
+)
 from ranvier.engine.memory cimport ranvier_tune_allocator
 from ranvier.engine.modes.blocked cimport (
     BlockedClients,
@@ -110,12 +119,14 @@ cdef class Engine:
 
     cdef Core core
     cdef Readiness ready
+    cdef Trimming trimming
     cdef bint system_clock
     cdef bint stopped
     cdef bint expire_unfinished
     cdef int64_t turn_ns             # monotonic: when the poll of this turn was over
     cdef TurnHistogram histogram
     cdef uint64_t next_client_id
+    cdef int64_t commands_before     # the latest CONFIG RESETSTAT
     cdef Callbacks callbacks
     cdef readonly object hooks
     cdef readonly object clock
@@ -200,6 +211,7 @@ cdef class Engine:
         if self.core.poller >= 0:
             close_descriptor(self.core.poller)
         free(self.core.databases)
+        trimming_end(&self.trimming)
         readiness_end(&self.ready)
 
     # ---- commands ---------------------------------------------------------------------------------------------------
@@ -284,6 +296,7 @@ cdef class Engine:
         cdef int64_t left, next_ms = next_deadline_ms(&self.core)
         if self.core.waiting != NULL or self.core.yielded != NULL or self.core.pending_writes != NULL \
                 or self.core.closed != NULL or self.expire_unfinished or self.core.keyspace.garbage != NULL \
+                or self.trimming.on \
                 or self.core.eviction.state == EVICTION_GOES_ON or self.stopped:
             return 0
         if next_ms < 0 or 0 <= self.timers.next_ms < next_ms:
@@ -336,9 +349,12 @@ cdef class Engine:
             self.hooks.latency_event(b"expire-cycle", (now_ns() - begin_ns) // 1000000)
 
     def free_values(self) -> None:
-        """Free what was unlinked from the keyspace, bounded in time per turn."""
+        """Free what was unlinked from the keyspace, then give free memory to the system: bounded in time per turn."""
         if self.core.keyspace.garbage != NULL:
             free_some_values(&self.core)
+        elif self.trimming.on:
+            trim_step(&self.core, &self.trimming)
+        sort_freed(&self.core, &self.trimming)
 
     def write_replies(self) -> None:
         """Send to every client that is owed something, or whose socket takes more again.
@@ -371,6 +387,13 @@ cdef class Engine:
             self.hooks.client_closed(handle)
         if freed and self.audited and self.core.depth == 0:
             audit(&self.core, clients_of_events(&self.ready))
+
+    def begin_trim(self, whole: bool) -> None:
+        """Give the allocator's free memory back to the system in the turns to come, each of them bounded in time.
+
+        `whole`: with a `trim_memory` at the end, for what is too small to go piece by piece.
+        """
+        trimming_begin(&self.core, &self.trimming, whole)
 
     def trim_memory(self) -> None:
         """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
@@ -470,6 +493,11 @@ cdef class Engine:
         return self.core.keyspace.garbage != NULL
 
     @property
+    def trims(self) -> bool:
+        """A trim that was begun goes on."""
+        return self.trimming.on
+
+    @property
     def untrimmed_bytes(self) -> int:
         """Freed since the allocator's free memory was last given back."""
         return untrimmed_bytes(&self.core)
@@ -480,10 +508,13 @@ cdef class Engine:
 
     def statistics(self) -> dict[str, int]:
         """The engine's counters by name."""
-        return {**engine_figures(&self.core), "waits_for_company": self.ready.coalescer.waits}
+        return {**engine_figures(&self.core), "waits_for_company": self.ready.coalescer.waits,
+                "trimmed_pieces": self.trimming.given_total,
+                "commands_total": self.commands_before + self.core.statistics.commands}
 
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""
+        self.commands_before += self.core.statistics.commands
         memset(&self.core.statistics, 0, sizeof(self.core.statistics))
         self.core.keyspace.hits = self.core.keyspace.misses = self.core.keyspace.expired = 0
         self.core.keyspace.expired_fields = 0

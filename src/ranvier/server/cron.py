@@ -35,19 +35,25 @@ class Cron:
         if not self._server.loading.active:
             engine.expire_keys(True)
             self._server.snapshots.run_due()
-        self._trim(self._server.figures.sample()["commands"])
+        self._trim(self._server.figures.sample()["commands_total"])
 
     def _trim(self, commands: int) -> None:
         """The allocator keeps what is freed; a crowd of clients that left gives it back to the system.
 
-        What goes all at once waits until nobody asks for anything, and the most of it stays with the allocator, for the
-        next keys: no turn may take that long.
+        A little goes at once, in a millisecond or two; more goes in pieces, over many turns, and what lies between the
+        pieces follows when it cannot be much, or, a bit more of it, while nobody asks for anything.
         """
         engine = self._server.engine
         idle, self._commands = commands - self._commands <= IDLE_COMMANDS, commands
-        most = limits.TRIM_IDLE_MAXIMUM_BYTES if idle else limits.TRIM_MAXIMUM_BYTES
-        if not limits.TRIM_BYTES <= engine.untrimmed_bytes <= most or engine.frees_values:
+        freed_bytes = engine.untrimmed_bytes
+        if freed_bytes < limits.TRIM_BYTES or engine.frees_values or engine.trims:
             return
-        if engine.monotonic_ms - self._trimmed_ms >= limits.TRIM_PAUSE_MILLISECONDS:
+        if engine.monotonic_ms - self._trimmed_ms < limits.TRIM_PAUSE_MILLISECONDS:
+            return
+        self._trimmed_ms = engine.monotonic_ms
+        if freed_bytes <= limits.TRIM_AT_ONCE_BYTES:
             engine.trim_memory()
-            self._trimmed_ms = engine.monotonic_ms
+        else:
+            engine.begin_trim(
+                freed_bytes <= (limits.TRIM_WHOLE_IDLE_BYTES if idle else limits.TRIM_WHOLE_BYTES)
+            )
