@@ -87,14 +87,6 @@ def heading(text: str) -> None:
     print(f"\n{text}\n{'-' * len(text)}", flush=True)
 
 
-def resident_bytes(pid: int) -> int:
-    """The process's resident set."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no VmRSS for pid {pid}")
-
-
 @contextlib.contextmanager
 def running(kind: str, *options: str) -> Iterator[ServerProcess]:
     """A fresh server that ends with the block."""
@@ -190,9 +182,9 @@ def bench_memory(arguments: argparse.Namespace) -> None:
             samples = []
             for _ in range(3):
                 with running(kind) as server, server.connect(120) as wire:
-                    before = resident_bytes(server.pid)
+                    before = server.resident_bytes()
                     fill(wire, count)
-                    samples.append((resident_bytes(server.pid) - before) / count)
+                    samples.append((server.resident_bytes() - before) / count)
             by_kind[kind] = statistics.median(samples)
         compare(f"{count:,} keys", "B/key", by_kind, MEMORY_GOAL)
 
@@ -211,19 +203,19 @@ def bench_idle(arguments: argparse.Namespace) -> None:
     left: dict[str, float] = {}
     for kind in arguments.servers:
         with running(kind, "--maxclients", "9900") as server:
-            before = resident_bytes(server.pid)
+            before = server.resident_bytes()
             wires = []
             for _ in range(IDLE_CONNECTIONS):
                 wires.append(server.connect())
                 wires[-1].call("PING")
             wait_for(lambda server=server: server.info("clients")["connected_clients"] == str(IDLE_CONNECTIONS + 1))  # type: ignore[misc]
             time.sleep(3)                       # the reference gives buffers back from its cron, after two idle seconds
-            each[kind] = (resident_bytes(server.pid) - before) / IDLE_CONNECTIONS
+            each[kind] = (server.resident_bytes() - before) / IDLE_CONNECTIONS
             for wire in wires:
                 wire.close()
             wait_for(lambda server=server: server.info("clients")["connected_clients"] == "1")  # type: ignore[misc]
             time.sleep(3)                       # our cron gives memory back, too
-            left[kind] = (resident_bytes(server.pid) - before) / IDLE_CONNECTIONS
+            left[kind] = (server.resident_bytes() - before) / IDLE_CONNECTIONS
     compare("while connected", "B each", each, IDLE_GOAL)
     shown = (f"{name_of(kind)}: {figure:10.1f} B each   " for kind, figure in left.items())
     print(f"{'after they closed':24}" + "".join(shown))

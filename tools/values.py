@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from harness.process import ServerProcess, name_of
 from harness.wire import Wire, encode_command
@@ -96,13 +95,6 @@ def send(wire: Wire, batch: list[Request]) -> None:
             raise RuntimeError(f"{request[:3]}: {reply.text!r}")
 
 
-def resident_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no VmRSS for pid {pid}")
-
-
 def measure_memory(kinds: list[str], scale: float) -> None:
     """Resident megabytes of each filling on a fresh server of each kind, and the ratio of the last to the first."""
     for name, filling in FILLINGS.items():
@@ -111,9 +103,9 @@ def measure_memory(kinds: list[str], scale: float) -> None:
             server = ServerProcess(kind)
             try:
                 with server.connect(300) as wire:
-                    before = resident_bytes(server.pid)
+                    before = server.resident_bytes()
                     load(wire, filling(scale))
-                    grown.append((resident_bytes(server.pid) - before) / 1e6)
+                    grown.append((server.resident_bytes() - before) / 1e6)
             finally:
                 server.stop()
                 server.discard()

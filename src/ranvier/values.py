@@ -81,6 +81,32 @@ class Push(list[Any]):
     __slots__ = ()
 
 
+class WithPush:
+    """A reply, and a push that leaves behind it, and behind all of EXEC's. Only for clients of RESP3."""
+
+    __slots__ = ("push", "reply")
+
+    def __init__(self, reply: Reply, push: bytes) -> None:
+        self.reply: Final = reply
+        self.push: Final = push             # as it goes over the wire
+
+
+class Attributed:
+    """A reply with attributes in front of it: RESP2 has the reply alone."""
+
+    __slots__ = ("attributes", "reply")
+
+    def __init__(self, attributes: Mapping[Any, Reply], reply: Reply) -> None:
+        self.attributes: Final = attributes
+        self.reply: Final = reply
+
+
+class BigNumber(int):
+    """An integer of any size: a big number in RESP3, a bulk string in RESP2."""
+
+    __slots__ = ()
+
+
 class Pairs(list[tuple[Any, Any]]):
     """A map whose keys repeat or cannot be hashed: a map in RESP3, a flat array in RESP2."""
 
@@ -96,6 +122,6 @@ class Members(list[Any]):
 # A plain str is refused on purpose: it does not say whether it is a bulk or a simple string. Sequence and Mapping stand
 # for list, tuple and dict because those are invariant in what they hold.
 Reply: TypeAlias = (
-    "int | bytes | float | bool | Status | Verbatim | NullArrayType | NoReplyType"
+    "int | bytes | float | bool | Status | Verbatim | NullArrayType | NoReplyType | WithPush | Attributed"
     " | Sequence[Reply] | Mapping[Any, Reply] | Set[Any] | None"
 )

@@ -6,6 +6,7 @@ import pytest
 
 from harness.memory import memory_client, memory_server, turn
 from harness.process import ServerProcess
+from harness.waiting import eventually
 from harness.wire import Wire, encode_command
 from ranvier.clock import VirtualClock
 from ranvier.shells.memory import MemoryClient
@@ -217,6 +218,24 @@ def test_a11_outside_of_multi_it_says_minus_one(server: ServerProcess, protocol:
         for lines in ("PING", "MULTI/EXEC", "MULTI/DISCARD", "MULTI/NOSUCH/EXEC", "MULTI/PING/RESET"):
             wire.pipeline([line.split() for line in lines.split("/")])
             assert fields_of(wire.call("CLIENT", "INFO").text)["multi"] == "-1"
+
+
+def test_a11_who_was_unblocked_in_this_turn(server: ServerProcess, valkey: ServerProcess) -> None:
+    """A11 FLAGS: u, for whoever looks in the same turn."""
+    found = []
+    for one in (server, valkey):
+        with one.connect() as waiting, one.connect() as other:
+            other.call("DEL", "awaited")
+            for lines in ("RPUSH awaited 1", "MULTI/RPUSH awaited 1/EXEC"):
+                waiting.call("CLIENT", "SETNAME", "waiting")
+                waiting.send_command("BLPOP", "awaited", 0)
+                eventually(lambda other=other: b"flags=b " in other.call(  # type: ignore[misc]
+                    "CLIENT", "LIST", "NAME", "waiting").text, "it waits")
+                asked = [line.split() for line in (*lines.split("/"), "CLIENT LIST NAME waiting")]
+                found.append(fields_of(other.pipeline(asked)[-1].text)["flags"])
+                waiting.reply()
+                found.append(fields_of(other.call("CLIENT", "LIST", "NAME", "waiting").text)["flags"])
+    assert found == ["u", "N"] * 4
 
 
 def test_a11_filters_see_the_modes(server: ServerProcess, valkey: ServerProcess) -> None:

@@ -25,7 +25,8 @@ def client_knowing(*, everything: bool) -> Client:
     """A client of a server that has the implemented commands, or everything in the table that Valkey knows, too."""
     table = load_table()
     records = [record for record in (table if everything else table.implemented())
-               if record.group != "sentinel" and (not record.own or " " in record.name)]
+               if record.group != "sentinel"
+               and (not record.own or (" " in record.name and record.handler is not None))]
     commands = bind_table(None, CommandTable(
         replace(record, handler="native:any") if everything or record.handler is not None else record
         for record in records

@@ -67,7 +67,12 @@ SAME = [
     "QUICKLIST-PACKED-THRESHOLD 5gb", "QUICKLIST-PACKED-THRESHOLD x", "QUICKLIST-PACKED-THRESHOLD -1", "HELP x",
     "QUICKLIST-PACKED-THRESHOLD 4gb", "QUICKLIST-PACKED-THRESHOLD 1K", "QUICKLIST-PACKED-THRESHOLD 1x", "RELOAD x",
     "QUICKLIST-PACKED-THRESHOLD 0", "STRINGMATCH-TEST", "STRINGMATCH-TEST x", "SET-SKIP-CHECKSUM-VALIDATION 0", "SLEEP",
-    "SET-ACTIVE-EXPIRE", "RELOAD NOSAVE", "SET-SKIP-CHECKSUM-VALIDATION",
+    "SET-ACTIVE-EXPIRE", "RELOAD NOSAVE", "SET-SKIP-CHECKSUM-VALIDATION", "LOG", "LOG a b", "LOG a", "PROTOCOL",
+    "PROTOCOL String", "PROTOCOL integer", "PROTOCOL double", "PROTOCOL bignum", "PROTOCOL null", "PROTOCOL array",
+    "PROTOCOL set", "PROTOCOL map", "PROTOCOL attrib", "PROTOCOL verbatim", "PROTOCOL true", "PROTOCOL false",
+    "PROTOCOL x", "PROTOCOL string x", "DICT-RESIZING 0", "DICT-RESIZING", "CLIENT-ENFORCE-REPLY-LIST 0",
+    "HASHTABLE-CAN-ABORT-SHRINK x", "REPLYBUFFER RESIZING 1", "REPLYBUFFER RESIZING", "REPLYBUFFER x 1",
+    "REPLYBUFFER peak-reset-time never", "REPLYBUFFER PEAK-RESET-TIME 100", "REPLYBUFFER PEAK-RESET-TIME x",
 ]
 
 
@@ -108,6 +113,53 @@ def test_object(rest: tuple[str, ...], pair: tuple[Wire, Wire]) -> None:
         found = [[[word for word in words if b"serializedlength" not in word or index < 3]
                   for index, words in enumerate(each)] for each in found]
     assert found[0] == found[1]
+
+
+def test_the_packed_threshold_acts(pair: tuple[Wire, Wire]) -> None:
+    """Elements from there on have nodes of their own, in lists that are quicklists already, too."""
+    found = []
+    for wire in pair:
+        wire.call("RPUSH", "old", *("o" * 200 for _ in range(100)))
+        wire.call("DEBUG", "QUICKLIST-PACKED-THRESHOLD", "100b")
+        wire.call("RPUSH", "small", "x" * 99, "y" * 100, "z" * 101)
+        wire.call("RPUSH", "old", *("p" * size for size in (99, 100, 101, 5, 5)))
+        wire.call("RPUSH", "new", *("n" * size for size in (5000, 99, 99, 100, 5000)))
+        wire.call("LSET", "new", 1, "m" * 100)
+        wire.call("LINSERT", "new", "BEFORE", "n" * 100, "l" * 150)
+        wire.call("DEBUG", "QUICKLIST-PACKED-THRESHOLD", 0)
+        wire.call("RPUSH", "new", *("q" * 150 for _ in range(20)))
+        found.append([
+            fields(wire.call("DEBUG", "OBJECT", key).text, {b"encoding", b"ql_nodes", b"ql_avg_node"})
+            for key in ("old", "small", "new")
+        ])
+    assert found[0] == found[1]
+
+
+def test_log_writes_a_line(start_server: StartServer) -> None:
+    server = start_server()
+    with server.connect() as wire:
+        assert wire.call("DEBUG", "LOG", "look\nhere").raw == b"+OK\r\n"
+    assert "# DEBUG LOG: look" in server.log()
+
+
+def test_a_push_leaves_behind_the_reply(pair: tuple[Wire, Wire]) -> None:
+    found = []
+    for wire in pair:
+        resp3 = wire.call("GET", "no").raw == b"_\r\n"
+        for words in (("DEBUG", "PROTOCOL", "push"), ("MULTI",), ("DEBUG", "PROTOCOL", "push"), ("PING",), ("EXEC",)):
+            wire.send_command(*words)
+        found.append([wire.reply().raw for _ in range(7 if resp3 else 5)])
+        wire.call("PING")
+    assert found[0] == found[1]
+
+
+def test_one_pattern_and_a_long_text(pair: tuple[Wire, Wire]) -> None:
+    """Of Redis before 7: Valkey has it no more."""
+    wire = pair[0]
+    assert wire.call("DEBUG", "STRINGMATCH-LEN", 50_000, "a*a*a*a*b").number == 0
+    assert wire.call("DEBUG", "STRINGMATCH-LEN", 5, "a?a*").number == 1
+    assert wire.call("DEBUG", "STRINGMATCH-LEN", -1, "a").is_error
+    assert wire.call("DEBUG", "STRINGMATCH-LEN", 2**40, "a").is_error
 
 
 def test_hash_table_figures(pair: tuple[Wire, Wire]) -> None:

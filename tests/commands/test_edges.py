@@ -34,6 +34,17 @@ def both(server: ServerProcess, valkey: ServerProcess) -> Iterator[Wires]:
 
 
 ANSWERS = r"""
+set k v ex 5 ex 100
+set k v ex x ex 100
+set k v ex 5 px 100
+set k v ex 5 keepttl ex 5
+set k v ifeq v ifeq v
+set k v ifeq
+getex k ex 10 EX 100
+getex k ex 10 exat 100
+getex k ex 10 persist
+msetex 1 k v ex 10 ex x
+msetex 1 k v ex 10 ex 100
 expire k x y
 expire k 1 a\0b
 expire k 1000 NX\0a
@@ -123,6 +134,36 @@ command getkeys lmpop 02\0 a b left
 
 @pytest.mark.parametrize("line", ANSWERS)
 def test_answers_are_valkeys(both: Wires, line: str) -> None:
+    ours, theirs = (wire.call(*words(line)) for wire in both)
+    assert ours.raw == theirs.raw
+
+
+WALKS = r"""
+scan 0 novalues
+scan 0 count 5 NOSCORES
+sscan l 0 novalues
+hscan no 0 foo
+hscan k 0
+hscan h 0 noscores
+hscan h 0 novalues count 2
+hscan h 0 count 2 novalues match a*
+hscan h 0 match
+hscan h 0 count 0
+hscan h -1
+sscan s 0 noscores
+sscan s 0 novalues
+sscan no 0 noscores
+zscan z 0 novalues
+zscan z 0 noscores
+zscan z 0 noscores novalues
+zscan z 0 noscores match x
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("line", WALKS)
+def test_answers_to_walks_are_valkeys(both: Wires, line: str) -> None:
+    for wire in both:
+        wire.pipeline([("SADD", "s", "m"), ("ZADD", "z", "1", "m"), ("HSET", "h", "a", "1")])
     ours, theirs = (wire.call(*words(line)) for wire in both)
     assert ours.raw == theirs.raw
 

@@ -14,6 +14,8 @@ Equal = Callable[[Reply, Reply], bool]
 # A group's requests reach the two servers one after the other: clocks may have gone on between them.
 CLOCK_SLACK_SECONDS = 30
 
+CORRUPT = b"-INVALIDOBJ Corrupted HLL object detected\r\n"
+
 
 def same_shape(ours: Reply, theirs: Reply) -> bool:
     """The same type, and null or error on both sides or on neither; errors equal."""
@@ -166,6 +168,14 @@ ON_PURPOSE: tuple[OnPurpose, ...] = (
     OnPurpose(b"LATENCY", "the report is in Ranvier's own words", _is_report),
     OnPurpose(b"SRANDMEMBER", "Valkey repeats members until the memory is gone; more than 512 MB can hold are refused",
               lambda _, ours, __: ours.raw == b"-ERR value is out of range\r\n"),
+    OnPurpose(b"BITFIELD", "an index that leaves 64 bits when multiplied is refused; Valkey's wraps around",
+              lambda request, ours, __: b"#" in b"".join(request[2:])
+              and ours.raw == b"-ERR bit offset is not an integer or out of range\r\n"),
+    *(
+        OnPurpose(command, "a sparse one that ends within an opcode is refused; Valkey reads the byte behind it",
+                  lambda _, ours, theirs: ours.raw == CORRUPT and not theirs.is_error)
+        for command in (b"PFADD", b"PFCOUNT", b"PFMERGE", b"PFDEBUG")
+    ),
     OnPurpose(b"LOLWUT", "the picture, and what may be said about it, is each server's own", lambda *_: True),
     OnPurpose(b"OBJECT", "embstr or raw: Valkey's string stays raw after RENAME from a long name", _is_past_key_name),
     OnPurpose(b"OBJECT", "SORT reads a sorted set and leaves it as it is: Valkey's becomes a skiplist",

@@ -51,6 +51,11 @@ CONVERSATIONS = {
     "A17-20": "set s 1 / rpush l 1 / get l / lpush s 1 / incr l / lrange s 0 -1 / append l x / blpop s 1"
               " / lmove s l left right / getrange l 0 1 / llen s / setrange l 1 x / getdel l / incrbyfloat l 1"
               " / del s l",
+    "A17-21": "set s 1 / pfadd s a / pfcount s / pfmerge s s / rpush l 1 / pfadd l a / pfcount l / del s l",
+    "A17-22": r"set a 1 / restore a 0 \x00\x01v\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00 / set k 1 / dump nosuch"
+              r" / restore k 0 \x00\x05aajhu\x08\x00VBji1jJC / restore k 0 \x00\x05aajhu\x08\x00VBji1jJC replace"
+              " / get k / del a k",
+    "A17-23": "xadd s 1-1 f v / xgroup create s g 0 / xgroup create s g 0 / xgroup create s g $ mkstream / del s",
 }
 
 

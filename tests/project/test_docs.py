@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from differential.differences import ON_PURPOSE
+from ranvier.commands.spec import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,19 +31,39 @@ def test_the_generated_parts_are_fresh() -> None:
     ("src/ranvier/engine/phase.pxd", "# QUIT\n", "# the client said so\n"),
     ("src/ranvier/limits.py", "LINGER_BYTES = 1024**2", "LINGER_BYTES = 1024**3"),
     ("docs/lifecycle.md", "    READY --> BLOCKED\n", ""),
+    ("docs/commands.md", "| GET | 1.0.0 |", "| GET | 2.0.0 |"),
+    ("docs/compatibility.md", "| list | BLMOVE, ", "| list | "),
 ])
-def test_a_stale_lifecycle_page_is_found(file: str, old: str, new: str, tmp_path: Path) -> None:
-    for name in ("tools/write_docs.py", "docs/lifecycle.md", "docs/compatibility.md", "src/ranvier/limits.py",
-                 "src/ranvier/server/before_sleep.py", "src/ranvier/engine/client.pyx",
-                 "src/ranvier/engine/phase.pxd"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text((ROOT / name).read_text())
+def test_a_stale_page_is_found(file: str, old: str, new: str, tmp_path: Path) -> None:
+    for path in (
+        *(ROOT / "docs").glob("*.md"), *(ROOT / "src/ranvier/engine").rglob("*.pyx"), ROOT / "tools/write_docs.py",
+        ROOT / "src/ranvier/limits.py", ROOT / "src/ranvier/server/before_sleep.py",
+        ROOT / "src/ranvier/engine/phase.pxd",
+    ):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(path.read_text())
     assert check(tmp_path).returncode == 0
     text = (tmp_path / file).read_text()
     assert old in text
     (tmp_path / file).write_text(text.replace(old, new))
     outcome = check(tmp_path)
-    assert (outcome.returncode, outcome.stdout) == (1, "lifecycle.md stale: run tools/write_docs.py\n")
+    page = {"docs/compatibility.md": "compatibility.md", "docs/commands.md": "commands.md"}.get(file, "lifecycle.md")
+    assert (outcome.returncode, outcome.stdout) == (1, f"{page} stale: run tools/write_docs.py\n")
+
+
+def test_every_missing_command_says_what_brings_it() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in page.splitlines() if row.startswith("| ")}
+    for record in load_table():
+        if record.group == "sentinel" or load_table().subcommands(record.name):
+            continue
+        where = rows[record.name].rpartition(" | ")[2]
+        if record.handler is None:
+            assert where.startswith(("**missing**, comes with ", "**missing**, not planned: ")), record.name
+        else:
+            file = re.fullmatch(r"`(.+)` \|", where)
+            assert file and (ROOT / "src" / "ranvier" / file[1]).exists(), record.name
 
 
 def test_every_step_of_teardown_is_told() -> None:

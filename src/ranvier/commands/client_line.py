@@ -26,6 +26,7 @@ def client_flags(client: ClientHandle) -> str:
         ("B", described["bcast"]),
         ("d", described["watch-broken"]),
         ("c", described["closing-after-reply"]),
+        ("u", described["unblocked"]),
         ("A", described["closing"]),
         ("U", client.unix_socket),
         ("e", client.no_evict),

@@ -15,13 +15,14 @@ from ranvier.engine.types import rdb_handle
 from ranvier.engine.types.list_handle import listpack_decode
 from ranvier.errors import CommandError
 from ranvier.keyspace import contents, digest
-from ranvier.values import Reply, Status, Verbatim
+from ranvier.values import Attributed, BigNumber, Members, Pairs, Reply, Status, Verbatim, WithPush
 
 OK: Final = Status("OK")
 NO_SUCH_KEY: Final = "ERR no such key"
 
 PACKED_THRESHOLD_LIMIT_BYTES: Final = 2**32
 GLOB_TESTS: Final = 20_000
+MATCH_LENGTH_MAXIMUM: Final = 2**26     # characters that STRINGMATCH-LEN matches at most
 SLOTS_PER_BUCKET: Final = 7             # items that a home bucket holds before it gets another one
 
 _NUMBER: Final = re.compile(rb"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -42,17 +43,22 @@ HTSTATS-KEY <key> [full]
     The hash table of a value.
 LISTPACK <key>
     Print the elements of a listpack to the standard output.
+LOG <message>
+    Write <message> to the log.
 OBJECT <key> [fast]
     How the value of <key> is kept; `fast` leaves the saved length out.
 POPULATE <count> [<prefix>] [<size>]
     Make the strings <prefix>:0 and so on ("key" unless said otherwise), of
     <size> bytes. Keys that exist are left alone; nothing is propagated.
+PROTOCOL <type>
+    Answer with an example of a type of reply: string, integer, double, bignum,
+    null, array, set, map, attrib, push, verbatim, true or false.
 QUICKLIST <key> [<0|1>]
     Print the nodes of a quicklist, and with 1 their elements, to the standard
     output.
 QUICKLIST-PACKED-THRESHOLD <size>
-    Accepted for test suites, and without effect: what does not fit into a
-    listpack has a node of its own anyway.
+    From how many bytes on an element has a node of its own; 0: as soon as it
+    does not fit into a listpack.
 RELOAD [option ...]
     Save a snapshot and load it in place of the data set. NOSAVE: the snapshot
     that there is. NOFLUSH: the data set stays, and a key of the snapshot that
@@ -63,11 +69,17 @@ SET-SKIP-CHECKSUM-VALIDATION <0|1>
     With 1, RESTORE does not look at checksums.
 SLEEP <seconds>
     Stop everything for so long; fractions are allowed.
+STRINGMATCH-LEN <length> <pattern>
+    Match <pattern> with a text of <length> letters "a".
 STRINGMATCH-TEST
     Match random patterns with random texts.
 TURNS
     How many turns of the loop took how much processor time: the least number of
     microseconds in powers of two, and the turns up to the next one.
+CLIENT-ENFORCE-REPLY-LIST <0|1>, DICT-RESIZING <0|1>,
+HASHTABLE-CAN-ABORT-SHRINK <0|1>, REPLYBUFFER PEAK-RESET-TIME <time>,
+REPLYBUFFER RESIZING <0|1>
+    Accepted for test suites, and without effect: Ranvier has no such parts.
 HELP
     Print this help."""
 
@@ -127,10 +139,11 @@ def _quicklist(client: Client, key: bytes, full: bool) -> Reply:
     return Status("Quicklist structure printed on stdout")
 
 
-def _packed_threshold(size: bytes) -> Reply:
+def _packed_threshold(client: Client, size: bytes) -> Reply:
     match = _SIZE.fullmatch(c_string(size))
     if match is None or int(match[1] or 0) * _UNITS[match[2].lower()] >= PACKED_THRESHOLD_LIMIT_BYTES:
         raise CommandError("ERR argument must be a memory value bigger than 1 and smaller than 4gb")
+    client.server.set_list_plain_bytes(int(match[1] or 0) * _UNITS[match[2].lower()])
     return OK
 
 
@@ -226,25 +239,88 @@ def _turns(client: Client, arguments: list[bytes]) -> Reply:
     return {b"%d" % lowest: turns for lowest, turns in client.server.engine.turn_histogram().items()}
 
 
+# What PROTOCOL answers; a type without a reply in RESP2 is refused there.
+_EXAMPLES: Final[dict[bytes, Reply]] = {
+    b"STRING": b"Hello World",
+    b"INTEGER": 12345,
+    b"DOUBLE": 3.141,
+    b"BIGNUM": BigNumber(1234567999999999999999999999999999999),
+    b"NULL": None,
+    b"ARRAY": [0, 1, 2],
+    b"SET": Members([0, 1, 2]),
+    b"MAP": Pairs([(0, False), (1, True), (2, False)]),
+    b"ATTRIB": Attributed({b"key-popularity": [b"key:123", 90]}, b"Some real reply following the attribute"),
+    b"PUSH": WithPush(b"Some real reply following the push reply", b">2\r\n$16\r\nserver-cpu-usage\r\n:42\r\n"),
+    b"VERBATIM": Verbatim("This is a verbatim\nstring"),
+    b"TRUE": True,
+    b"FALSE": False,
+}
+
+
+def _protocol(client: Client, arguments: list[bytes]) -> Reply:
+    kind = option(arguments[0])
+    if kind not in _EXAMPLES:
+        raise CommandError(
+            "ERR Wrong protocol type name. Please use one of the following: "
+            "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+        )
+    if kind == b"PUSH" and client.protocol == 2:
+        raise CommandError("ERR RESP2 is not supported by this command")
+    return _EXAMPLES[kind]
+
+
+def _log(client: Client, arguments: list[bytes]) -> Reply:
+    client.server.log_for(shown(arguments[0]))
+    return OK
+
+
+def _match_length(client: Client, arguments: list[bytes]) -> Reply:
+    length = integer(arguments[0], "ERR value is out of range, must be positive", 0, MATCH_LENGTH_MAXIMUM)
+    return int(matches(arguments[1], b"a" * length))
+
+
+def _reply_buffer(client: Client, arguments: list[bytes]) -> Reply:
+    what = option(arguments[0])
+    if what == b"PEAK-RESET-TIME":
+        if option(arguments[1]) not in (b"NEVER", b"RESET"):
+            integer(arguments[1])
+    elif what != b"RESIZING":
+        raise _unknown(client.request_word(1))
+    return OK
+
+
+def _unknown(name: bytes) -> CommandError:
+    return CommandError(
+        f"ERR unknown subcommand or wrong number of arguments for '{shown(name[:128])}'. Try DEBUG HELP."
+    )
+
+
 Subcommand = Callable[[Client, list[bytes]], Reply]
 
 # By name: the fewest and the most arguments, and what it does.
 _SUBCOMMANDS: Final[dict[bytes, tuple[int, int | None, Subcommand]]] = {
+    b"CLIENT-ENFORCE-REPLY-LIST": (1, 1, lambda client, arguments: OK),
+    b"DICT-RESIZING": (1, 1, lambda client, arguments: OK),
     b"DIGEST": (0, 0, _digest),
     b"DIGEST-VALUE": (0, None, _digest_values),
     b"ERROR": (1, 1, _error),
+    b"HASHTABLE-CAN-ABORT-SHRINK": (1, 1, lambda client, arguments: OK),
     b"HELP": (0, 0, lambda client, arguments: [Status(line) for line in _HELP.split("\n")]),
     b"HTSTATS": (1, 2, lambda client, arguments: _table_statistics(client, arguments[0])),
     b"HTSTATS-KEY": (1, 2, lambda client, arguments: _key_statistics(client, arguments[0])),
     b"LISTPACK": (1, 1, lambda client, arguments: _listpack(client, arguments[0])),
+    b"LOG": (1, 1, _log),
     b"OBJECT": (1, 2, lambda client, arguments: _object(client, arguments[0], option(arguments[-1]) == b"FAST")),
     b"POPULATE": (1, 3, _populate),
+    b"PROTOCOL": (1, 1, _protocol),
     b"QUICKLIST": (1, 2, lambda client, arguments: _quicklist(client, arguments[0], arguments[1:] == [b"1"])),
-    b"QUICKLIST-PACKED-THRESHOLD": (1, 1, lambda client, arguments: _packed_threshold(arguments[0])),
+    b"QUICKLIST-PACKED-THRESHOLD": (1, 1, lambda client, arguments: _packed_threshold(client, arguments[0])),
     b"RELOAD": (0, None, _reload),
+    b"REPLYBUFFER": (2, 2, _reply_buffer),
     b"SET-ACTIVE-EXPIRE": (1, 1, _set_active_expire),
     b"SET-SKIP-CHECKSUM-VALIDATION": (1, 1, _skip_checksums),
     b"SLEEP": (1, 1, _sleep),
+    b"STRINGMATCH-LEN": (2, 2, _match_length),
     b"STRINGMATCH-TEST": (0, 0, lambda client, arguments: _match_at_random()),
     b"TURNS": (0, 0, _turns),
 }
@@ -255,7 +331,5 @@ def debug(client: Client, args: list[bytes]) -> Reply:
     found = _SUBCOMMANDS.get(option(args[0]))
     arguments = args[1:]
     if found is None or len(arguments) < found[0] or (found[1] is not None and len(arguments) > found[1]):
-        raise CommandError(
-            f"ERR unknown subcommand or wrong number of arguments for '{shown(args[0][:128])}'. Try DEBUG HELP."
-        )
+        raise _unknown(args[0])
     return found[2](client, arguments)

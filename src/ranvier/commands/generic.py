@@ -44,6 +44,10 @@ def scan(client: Client, args: list[bytes]) -> Reply:
     for i in range(1, len(args), 2):
         value = args[i + 1] if i + 1 < len(args) else None
         match option(args[i]):
+            case b"NOVALUES":
+                raise CommandError("ERR NOVALUES option can only be used in HSCAN")
+            case b"NOSCORES":
+                raise CommandError("ERR NOSCORES option can only be used in ZSCAN")
             case _ if value is None:
                 raise CommandError("ERR syntax error")
             case b"COUNT":

@@ -1,7 +1,7 @@
 """The one table of commands: what a record says, and what follows from it.
 
 COMMAND, COMMAND DOCS, ACL categories, the gates, docs/commands.md and the fuzzers all come from these records. They lie
-in `table/`, one file per group, and hold every command of Valkey 9.1, and Ranvier's own.
+in `table/`, one file per group, and hold every command of Valkey 9.1 and of Redis 8, and Ranvier's own.
 A record without a handler is a command that Ranvier does not have yet: clients are told that it does not exist.
 """
 

@@ -218,6 +218,12 @@ class Server(Protocol):
     def sleep(self, seconds: float) -> None:
         """Stand still (DEBUG SLEEP), by the server's clock."""
 
+    def set_list_plain_bytes(self, size: int) -> None:
+        """From how many bytes on an element of a list has a node of its own; 0: as its listpacks' size says."""
+
+    def log_for(self, text: str) -> None:
+        """Write a line to the log, for who asked for it (DEBUG LOG)."""
+
     def set_active_expire(self, active: bool) -> None:
         """Switch the cycle that deletes expired keys nobody asks for."""
 

@@ -350,6 +350,7 @@ cdef class ClientHandle:
             "multi": -1 if c.transaction == NULL else transaction_of(c).count,
             "watch": c.watch_count,
             "watch-broken": c.watch_broken,
+            "unblocked": c.unblocked_turn == c.core.statistics.turns + 1,
             "argv-mem": argument_bytes(c),
             "multi-mem": 0 if c.transaction == NULL else transaction_of(c).bytes,
             "tracking": tracker != NULL,

@@ -221,6 +221,7 @@ cdef struct Client:
     bint watch_broken            # a watched key was touched: EXEC will answer null
     size_t kept_bytes            # in queued commands and watches; counts toward the query-buffer limit
     void *blocked                # engine.modes.blocked.Blocked: what it waits for, NULL when it does not
+    int64_t unblocked_turn       # statistics.turns, plus one, when it was last given what it waited for
     bint deny_blocking           # a blocking command answers at once: inside EXEC and scripts
     # input
     Parser parser
@@ -304,6 +305,7 @@ cdef struct Limits:
 # The sizes up to which a value keeps its small encoding, as the options of the same names tell.
 cdef struct Encodings:
     int list_pack_size               # list-max-listpack-size
+    uint32_t list_plain_bytes        # DEBUG QUICKLIST-PACKED-THRESHOLD; 0: what a listpack's limit says
     size_t hash_entries              # hash-max-listpack-entries
     size_t hash_value_bytes          # hash-max-listpack-value
     size_t intset_entries            # set-max-intset-entries

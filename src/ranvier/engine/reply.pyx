@@ -3,12 +3,15 @@
 from libc.string cimport strlen
 
 from ranvier.engine.memory cimport blob_data
+from ranvier.engine.modes.deferred cimport DEFERRED_MESSAGE, defer
 from ranvier.engine.output cimport output_reference
 from ranvier.engine.store.database cimport entry_string
 from ranvier.engine.store.entry cimport ENCODING_BLOB, entry_encoding, entry_pointer
 
 from ranvier.errors import CommandError
-from ranvier.values import Members, NoReplyType, NullArrayType, Pairs, PlainDouble, Push, Status, Verbatim
+from ranvier.values import (
+    Attributed, BigNumber, Members, NoReplyType, NullArrayType, Pairs, PlainDouble, Push, Status, Verbatim, WithPush,
+)
 
 cdef extern from "Python.h":
     int Py_EnterRecursiveCall(const char *where) noexcept        # nonzero: RecursionError is set
@@ -153,5 +156,18 @@ cdef int reply_rare_value(Client *client, object value) except -1:
         return reply_bytes(client, value.text)
     if isinstance(value, CommandError):
         reply_error_bytes(client, str(value).encode("utf-8", "surrogateescape"))
+        return 0
+    if isinstance(value, BigNumber):
+        return reply_line(client, b"(%d\r\n" % value) if resp3 else reply_bytes(client, b"%d" % value)
+    if isinstance(value, Attributed):
+        if resp3:
+            reply_line(client, b"|%d\r\n" % len(value.attributes))
+            for key, item in value.attributes.items():
+                reply_value(client, key)
+                reply_value(client, item)
+        return reply_value(client, value.reply)
+    if isinstance(value, WithPush):
+        reply_value(client, value.reply)
+        defer(client, DEFERRED_MESSAGE, value.push, len(value.push))
         return 0
     raise TypeError(f"a command returned {type(value).__name__}, which no reply is made of")

@@ -99,6 +99,7 @@ class Server:
         self.end = Shutdown(self)
         self._any_port = False
         self.skip_checksums = False             # DEBUG SET-SKIP-CHECKSUM-VALIDATION
+        self.list_plain_bytes = 0               # DEBUG QUICKLIST-PACKED-THRESHOLD
         self.engine.audited = os.environ.get(AUDIT_VARIABLE) == "1"
         self._add_commands()
         self._cron = Cron(self)
@@ -279,6 +280,15 @@ class Server:
         """DEBUG SLEEP: everything stands still."""
         time.sleep(seconds)
 
+    def set_list_plain_bytes(self, size: int) -> None:
+        """DEBUG QUICKLIST-PACKED-THRESHOLD."""
+        self.list_plain_bytes = size
+        self.apply_keyspace()
+
+    def log_for(self, text: str) -> None:
+        """DEBUG LOG."""
+        self.log.log(WARNING, f"DEBUG LOG: {text}")
+
     def set_active_expire(self, active: bool) -> None:
         """Switch the cycle that deletes expired keys nobody asks for."""
         self.engine.settings.set_active_expire(active)
@@ -344,6 +354,7 @@ class Server:
         )
         self.engine.settings.set_encodings({
             "list_pack_size": configuration.list_max_listpack_size,
+            "list_plain_bytes": self.list_plain_bytes,
             "hash_entries": configuration.hash_max_listpack_entries,
             "hash_value_bytes": configuration.hash_max_listpack_value_bytes,
             "intset_entries": configuration.set_max_intset_entries,

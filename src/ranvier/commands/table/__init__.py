@@ -1,4 +1,4 @@
-"""The records of all commands, one file per group (the group `server` fills two)."""
+"""The records of all commands, one file per group (`server` fills two); what Redis alone has stands in `redis_only`."""
 
 from typing import Final
 
@@ -14,6 +14,7 @@ from ranvier.commands.table import (
     introspection,
     list,
     pubsub,
+    redis_only,
     scripting,
     sentinel,
     server,
@@ -35,6 +36,7 @@ ALL: Final[tuple[Command, ...]] = (
     *introspection.COMMANDS,
     *list.COMMANDS,
     *pubsub.COMMANDS,
+    *redis_only.COMMANDS,
     *scripting.COMMANDS,
     *sentinel.COMMANDS,
     *server.COMMANDS,

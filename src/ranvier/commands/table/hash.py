@@ -179,7 +179,7 @@ COMMANDS = (
         since="2.8.0", complexity="O(1) for every call, O(N) for a whole walk over N elements.",
         summary="Walks over the fields of a hash.",
         arguments="key@0 cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [NOVALUES]",
-        handler="hash:hscan",
+        handler="native:hscan",
     ),
     command(
         "HSET", -4, "write denyoom fast", "1 RW update",

@@ -16,6 +16,15 @@ COMMANDS = (
         handler="native:blmove",
     ),
     command(
+        "BLMOVEM", -6, "write denyoom blocking", "1 RW access delete; 2 RW insert",
+        since="8.10.0", complexity="O(N) in the elements moved.",
+        summary="Moves elements between lists; waits for them.",
+        arguments="source@0 destination@1 wherefrom(LEFT | RIGHT) whereto(LEFT | RIGHT) timeout:double "
+                  "[elements(how(COUNT | EXACTLY) count:integer order(OBO | BULK))]",
+        propagated="LPUSH or RPUSH destination element..., LPOP or RPOP source count",
+        handler="native:blmovem", own=True,
+    ),
+    command(
         "BLMPOP", -5, "write blocking", "2# RW access delete",
         since="7.0.0",
         complexity="O(N+M) where N is the number of provided keys and M is the number of elements returned.",
@@ -75,6 +84,15 @@ COMMANDS = (
         summary="Moves an element from one list to another.",
         arguments="source@0 destination@1 wherefrom(LEFT | RIGHT) whereto(LEFT | RIGHT)",
         propagated="verbatim", handler="native:lmove",
+    ),
+    command(
+        "LMOVEM", -5, "write denyoom", "1 RW access delete; 2 RW insert",
+        since="8.10.0", complexity="O(N) in the elements moved.",
+        summary="Moves elements between lists.",
+        arguments="source@0 destination@1 wherefrom(LEFT | RIGHT) whereto(LEFT | RIGHT) "
+                  "[elements(how(COUNT | EXACTLY) count:integer order(OBO | BULK))]",
+        propagated="LPUSH or RPUSH destination element..., LPOP or RPOP source count",
+        handler="native:lmovem", own=True,
     ),
     command(
         "LMPOP", -4, "write", "1# RW access delete",

@@ -31,6 +31,13 @@ COMMANDS = (
         handler="native:sdiff",
     ),
     command(
+        "SDIFFCARD", -3, "readonly", "1# RO access",
+        since="8.10.0", complexity="O(N*M) where N is the size of the first set and M is the number of sets.",
+        summary="Counts the members of the first set that no other has.",
+        arguments="numkeys:integer key@0... [LIMIT limit:integer]",
+        handler="native:sdiffcard", own=True,
+    ),
+    command(
         "SDIFFSTORE", -3, "write denyoom", "1 OW update; 2..-1 RO access",
         since="1.0.0", complexity="O(N) where N is the total number of elements in all given sets.",
         summary="Stores the difference of sets.",
@@ -137,6 +144,13 @@ COMMANDS = (
         summary="Returns the members of all sets.",
         arguments="key@0...",
         handler="native:sunion",
+    ),
+    command(
+        "SUNIONCARD", -3, "readonly", "1# RO access",
+        since="8.10.0", complexity="O(N) in the members of all sets.",
+        summary="Counts the members of the union of sets, exactly or as a HyperLogLog does.",
+        arguments="numkeys:integer key@0... [APPROX] [LIMIT limit:integer]",
+        handler="native:sunioncard", own=True,
     ),
     command(
         "SUNIONSTORE", -3, "write denyoom", "1 OW update; 2..-1 RO access",

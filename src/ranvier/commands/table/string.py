@@ -107,6 +107,15 @@ COMMANDS = (
         propagated="SET key value KEEPTTL", handler="native:incrbyfloat",
     ),
     command(
+        "INCREX", -2, "write denyoom fast", "1 RW access update",
+        since="8.8.0", complexity="O(1)",
+        summary="Adds a number within bounds, and sets the expiry.",
+        arguments="key@0 [by(BYINT increment:integer | BYFLOAT increment:double)] [LBOUND bound:double] "
+                  "[UBOUND bound:double] [SATURATE] [expiration(EX seconds:integer | PX milliseconds:integer | "
+                  "EXAT unix-time-seconds:unix-time | PXAT unix-time-milliseconds:unix-time | PERSIST)] [ENX]",
+        propagated="SET key value, with PXAT if the key expires", handler="native:increx", own=True,
+    ),
+    command(
         "LCS", -3, "readonly", "1..1 RO access",
         since="7.0.0", complexity="O(N*M) where N and M are the lengths of s1 and s2, respectively",
         summary="Finds the longest common subsequence of two strings.",

@@ -306,6 +306,7 @@ cdef size_t blocked_bytes(const Client *client) noexcept nogil:
 
 cdef void go_on(Client *client) noexcept nogil:
     """Have what the client sent meanwhile run before the loop sleeps."""
+    client.unblocked_turn = client.core.statistics.turns + 1
     if client.query_end > client.query_start and not client.waiting:
         wait_for_resume(client)
 

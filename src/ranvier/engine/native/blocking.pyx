@@ -13,7 +13,7 @@ from ranvier.engine.modes.blocked cimport (
 )
 from ranvier.engine.native.common cimport arg_bytes, integer_argument
 from ranvier.engine.native.float_text cimport parse_long_double
-from ranvier.engine.native.list_moves cimport move_element
+from ranvier.engine.native.list_moves cimport MoveRequest, move_element, move_elements, parse_move_request
 from ranvier.engine.native.lists cimport PopRequest, parse_pop_request, pop_and_reply, pop_from_first
 from ranvier.engine.number cimport parse_integer
 from ranvier.engine.reply cimport reply_array, reply_bulk, reply_error, reply_integer
@@ -34,6 +34,8 @@ cdef native_t blocking_handler(str name) except? NULL:
         return blmove
     if name == "brpoplpush":
         return brpoplpush
+    if name == "blmovem":
+        return blmovem
     if name == "blmpop":
         return blmpop
     if name == "wait":
@@ -139,6 +141,14 @@ cdef void brpoplpush(Call *call) noexcept:
         propagate_move(call, b"RPOPLPUSH", 3)
     else:
         block_on_keys(call, 1, 1, TYPE_LIST, timeout_ms, TIMED_OUT_NULL)
+
+
+cdef void blmovem(Call *call) noexcept:
+    cdef int64_t timeout_ms = 0
+    cdef MoveRequest request
+    if parse_move_request(call, 5, &request) and parse_seconds(call, &call.args[5], &timeout_ms) \
+            and not move_elements(call, &request):
+        block_on_keys(call, 1, 1, TYPE_LIST, timeout_ms, TIMED_OUT_NULL_ARRAY)
 
 
 cdef void blmpop(Call *call) noexcept:

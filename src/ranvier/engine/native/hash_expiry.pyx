@@ -72,6 +72,20 @@ cdef bint conditions_met(uint32_t options, int64_t current_ms, int64_t at_ms) no
     return not (options & OPTION_LT and 0 <= current_ms <= at_ms)
 
 
+cdef int open_to_answer(Call *call, bint to_write, const Wanted *wanted, OpenValue *opened) noexcept:
+    """Open the hash and begin the reply, with an answer for each field; an OpenResult."""
+    cdef int found = hash_open(call, to_write, opened)
+    if found != OPEN_FAILED:
+        reply_array(call.client, <int64_t>wanted.count)
+    return found
+
+
+cdef inline void note(Call *call, list names, const Arg *name) noexcept:
+    """A field that something happened to, if that is propagated."""
+    if propagates(call):
+        names.append(arg_bytes(name))
+
+
 # ---- effects --------------------------------------------------------------------------------------------------------
 
 cdef void give_expiry(OpenValue *opened, const Arg *name, FieldView *view, int64_t at_ms) noexcept nogil:
@@ -142,17 +156,15 @@ cdef void expire_fields(Call *call, bint milliseconds, bint absolute) noexcept:
     cdef list names = []
     if not parse_expire(call, milliseconds, absolute, &wanted):
         return
-    found = hash_open(call, True, &opened)
+    found = open_to_answer(call, True, &wanted, &opened)
     if found == OPEN_FAILED:
         return
-    reply_array(call.client, <int64_t>wanted.count)
     for i in range(wanted.first, call.count):
         answer = expire_field(&opened, &wanted, &call.args[i]) if found == OPEN_FOUND else ANSWER_NO_FIELD
         reply_integer(call.client, answer)
         if answer > ANSWER_NOT_MET:
             done += 1
-            if propagates(call):
-                names.append(arg_bytes(&call.args[i]))
+            note(call, names, &call.args[i])
     tell_expiry(&opened, &wanted, done, names)
 
 
@@ -190,10 +202,9 @@ cdef void tell_times(Call *call, bint milliseconds, bint absolute) noexcept:
     cdef int found
     if not parse_fields_at_once(call, False, &wanted):
         return
-    found = hash_open(call, False, &opened)
+    found = open_to_answer(call, False, &wanted, &opened)
     if found == OPEN_FAILED:
         return
-    reply_array(call.client, <int64_t>wanted.count)
     for i in range(wanted.first, call.count):
         at_ms = expiry_of(&opened, found, &call.args[i])
         if at_ms >= 0 and not absolute:
@@ -228,10 +239,9 @@ cdef void hpersist(Call *call) noexcept:
     cdef int found
     if not parse_fields_at_once(call, True, &wanted):
         return
-    found = hash_open(call, True, &opened)
+    found = open_to_answer(call, True, &wanted, &opened)
     if found == OPEN_FAILED:
         return
-    reply_array(call.client, <int64_t>wanted.count)
     for i in range(wanted.first, call.count):
         if found == OPEN_ABSENT or hash_look(&opened, &call.args[i], &view) != FIELD_FOUND:
             reply_integer(call.client, ANSWER_NO_FIELD)
@@ -288,8 +298,7 @@ cdef void hgetex(Call *call) noexcept:
         if get_field(&opened, found, &call.args[i], &view) \
                 and change_expiry(&opened, &wanted, &call.args[i], &view):
             done += 1
-            if propagates(call):
-                names.append(arg_bytes(&call.args[i]))
+            note(call, names, &call.args[i])
     if not wanted.options & OPTION_PERSIST:
         tell_expiry(&opened, &wanted, done, names)
     elif done:
@@ -309,16 +318,14 @@ cdef void hgetdel(Call *call) noexcept:
     cdef list names = []
     if not parse_fields_at_once(call, True, &wanted):
         return
-    found = hash_open(call, True, &opened)
+    found = open_to_answer(call, True, &wanted, &opened)
     if found == OPEN_FAILED:
         return
-    reply_array(call.client, <int64_t>wanted.count)
     for i in range(wanted.first, call.count):
         if get_field(&opened, found, &call.args[i], &view):
             hash_remove(&opened.value, &view)
             deleted += 1
-            if propagates(call):
-                names.append(arg_bytes(&call.args[i]))
+            note(call, names, &call.args[i])
     if deleted:
         tell_deleted(&opened, b"hdel", deleted, names)
 
@@ -350,8 +357,7 @@ cdef void set_in_the_past(OpenValue *opened, int found, const Wanted *wanted) no
         if found == OPEN_FOUND and hash_look(opened, &call.args[i], &view) != FIELD_ABSENT:
             hash_remove(&opened.value, &view)
             deleted += 1
-            if propagates(call):
-                names.append(arg_bytes(&call.args[i]))
+            note(call, names, &call.args[i])
     if deleted:
         call.core.keyspace.expired_fields += deleted
         emptied = hash_store_rest(opened)
@@ -395,8 +401,7 @@ cdef void set_fields(OpenValue *opened, int found, const Wanted *wanted) noexcep
         if hash_put_argument(opened, &call.args[i], &call.args[i + 1], wanted.at_ms,
                              wanted.options & OPTION_KEEP != 0) == FIELD_PAST:
             past += 1
-            if propagates(call):
-                names.append(arg_bytes(&call.args[i]))
+            note(call, names, &call.args[i])
     hash_has_grown(&opened.value, &limits)
     hash_store(opened)
     hash_tell_past(opened, past)

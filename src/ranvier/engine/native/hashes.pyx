@@ -1,7 +1,7 @@
 """Native handlers of the group hash: setting, getting, deleting, counting, listing.
 
-`hash_expiry` holds those that concern the expiry of fields, `hash_random` HRANDFIELD. Values are replied straight from
-the hash into the output buffer; a large one is referenced there, not copied.
+`hash_expiry` holds those that concern the expiry of fields, `hash_random` HRANDFIELD, `hash_walk` HSCAN. Values are
+replied straight from the hash into the output buffer; a large one is referenced there, not copied.
 """
 
 from libc.stddef cimport size_t
@@ -13,6 +13,7 @@ from ranvier.engine.native.common cimport arg_bytes, integer_argument, reply_wro
 from ranvier.engine.native.float_text cimport FLOAT_BYTES, parse_long_double, print_long_double
 from ranvier.engine.native.hash_expiry cimport hash_expiry_handler
 from ranvier.engine.native.hash_random cimport hash_random_handler
+from ranvier.engine.native.hash_walk cimport hash_walk_handler
 from ranvier.engine.number cimport parse_integer, print_integer
 from ranvier.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_integer, reply_map, reply_ok,
@@ -65,6 +66,8 @@ cdef native_t hash_handler(str name) except? NULL:
         return hincrbyfloat
     if name == "hrandfield":
         return hash_random_handler(name)
+    if name == "hscan":
+        return hash_walk_handler(name)
     return hash_expiry_handler(name)
 
 

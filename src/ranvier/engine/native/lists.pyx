@@ -10,25 +10,25 @@ from libc.string cimport memcpy
 
 from ranvier.engine.core cimport Arg, Call, Client
 from ranvier.engine.effects cimport propagate_as, propagates
-from ranvier.engine.memory cimport Blob, blob_data
+from ranvier.engine.memory cimport blob_data
 from ranvier.engine.native.common cimport arg_is, integer_argument, reply_syntax_error, reply_wrong_arity
 from ranvier.engine.native.list_edits cimport list_edit_handler
 from ranvier.engine.native.list_moves cimport list_move_handler
 from ranvier.engine.number cimport parse_integer, print_integer
 from ranvier.engine.output cimport output_commit, output_room
 from ranvier.engine.reply cimport (
-    reply_array, reply_blob, reply_bulk, reply_bulk_integer, reply_error, reply_integer, reply_null, reply_null_array,
-    reply_ok,
+    reply_array, reply_blob, reply_bulk, reply_error, reply_integer, reply_null, reply_null_array, reply_ok,
 )
 from ranvier.engine.types.list_access cimport (
     list_begin, list_fill, list_open, list_open_other, list_put_in, list_store, list_taken_out, parse_list_end,
+    reply_cursor, reply_element,
 )
 from ranvier.engine.types.listpack cimport LISTPACK_END, Element, element_read, element_size, listpack_first
 from ranvier.engine.types.packed cimport (
-    Cursor, List, cursor_blob, cursor_read, cursor_step, list_delete_range, list_drop, list_has_shrunk,
+    Cursor, List, cursor_step, list_delete_range, list_drop, list_has_shrunk,
     list_is_large, list_length, list_push, list_push_blob, list_replace, list_seek, list_will_grow,
 )
-from ranvier.engine.types.quicklist cimport ListNode
+from ranvier.engine.types.quicklist cimport Fill, ListNode
 from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
 
 cdef enum:
@@ -64,23 +64,6 @@ cdef native_t list_handler(str name) except? NULL:
 
 
 # ---- replies --------------------------------------------------------------------------------------------------------
-
-cdef inline void reply_element(Client *client, const Element *element) noexcept nogil:
-    if element.data != NULL:
-        reply_bulk(client, element.data, element.length)
-    else:
-        reply_bulk_integer(client, element.integer)
-
-
-cdef inline void reply_cursor(Client *client, const Cursor *cursor) noexcept nogil:
-    cdef Element element
-    cdef Blob *blob = cursor_blob(cursor)
-    if blob != NULL:
-        reply_blob(client, blob, blob_data(blob), blob.size)
-        return
-    cursor_read(cursor, &element)
-    reply_element(client, &element)
-
 
 # The header of the last short string replied: lists tend to hold elements of one length.
 cdef struct Header:
@@ -154,7 +137,7 @@ cdef void reply_backward(Client *client, Cursor *cursor, int64_t count) noexcept
 
 # ---- push and pop ---------------------------------------------------------------------------------------------------
 
-cdef inline void push_argument(List *value, bint at_head, int fill, Arg *arg) noexcept nogil:
+cdef inline void push_argument(List *value, bint at_head, Fill fill, Arg *arg) noexcept nogil:
     """A large element that came in a blob of its own is taken over, not copied."""
     if arg.blob != NULL and list_is_large(fill, arg.length) and arg.data == blob_data(arg.blob):
         arg.blob.references += 1
@@ -166,7 +149,7 @@ cdef inline void push_argument(List *value, bint at_head, int fill, Arg *arg) no
 cdef inline void push(Call *call, bint at_head, bint must_exist, const char *event) noexcept:
     cdef OpenValue opened
     cdef int found = list_open(call, True, &opened)
-    cdef int fill = list_fill(call)
+    cdef Fill fill = list_fill(call)
     cdef size_t bytes = 0
     cdef size_t i
     if found == OPEN_FAILED:

@@ -1,4 +1,4 @@
-"""Native handlers of the group set: SINTER, SUNION, SDIFF, their STORE forms, and SINTERCARD.
+"""Native handlers of the group set: SINTER, SUNION, SDIFF, their STORE forms, and those that only count.
 
 Strategy. An intersection walks the smallest set and asks the others, the smaller ones first. A union is gathered in a
 set made for it. A difference walks the first set and asks the others, or gathers the first and takes out what they
@@ -8,12 +8,12 @@ set. What is stored is built first and then put in place of the destination, whi
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport qsort
 
 from ranvier.engine.core cimport EVENT_GENERIC, EVENT_SET, Arg, Call, Client
 from ranvier.engine.effects cimport changed
-from ranvier.engine.memory cimport allocate, release
+from ranvier.engine.memory cimport Blob, Memory, allocate, blob_data, blob_release, release
 from ranvier.engine.native.common cimport arg_is, reply_syntax_error
 from ranvier.engine.native.places cimport Places, add_place, places_free, places_init
 from ranvier.engine.number cimport parse_integer
@@ -21,10 +21,11 @@ from ranvier.engine.reply cimport reply_error, reply_integer
 from ranvier.engine.store.database cimport database_delete, database_set_pointer
 from ranvier.engine.store.entry cimport ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_MEMBERS, TYPE_SET
 from ranvier.engine.store.garbage cimport free_value
+from ranvier.engine.types.hyperloglog cimport hll_add, hll_count, hll_new
 from ranvier.engine.types.set_access cimport reply_member, reply_set, reply_visited, set_open_other, set_rules
 from ranvier.engine.types.set_value cimport (
-    Member, Set, SetRules, set_add, set_become_intset, set_contains, set_fit, set_member_at, set_new_encoded,
-    set_remove, set_size, set_visit,
+    Member, Set, SetRules, member_text, set_add, set_become_intset, set_contains, set_fit, set_member_at,
+    set_new_encoded, set_remove, set_size, set_visit,
 )
 from ranvier.engine.types.value_access cimport OPEN_FAILED, OPEN_FOUND, OpenValue
 
@@ -44,6 +45,10 @@ cdef native_t set_algebra_handler(str name) except? NULL:
         return sdiff
     if name == "sdiffstore":
         return sdiffstore
+    if name == "sdiffcard":
+        return sdiffcard
+    if name == "sunioncard":
+        return sunioncard
     return NULL
 
 
@@ -209,10 +214,14 @@ cdef void sinterstore(Call *call) noexcept:
         combination_close(&sets)
 
 
-cdef bint parse_limit(Call *call, size_t first, int64_t *limit) noexcept:
-    """`[LIMIT limit]` from args[first] on, which may repeat; 0 with the error replied."""
+cdef bint parse_limit(Call *call, size_t first, int64_t *limit, bint *approximate) noexcept:
+    """`[LIMIT limit]` from args[first] on, which may repeat; 0 with the error replied. APPROX where it is asked for."""
     limit[0] = 0
     while first < call.count:
+        if approximate != NULL and arg_is(&call.args[first], b"approx"):
+            approximate[0] = True
+            first += 1
+            continue
         if not arg_is(&call.args[first], b"limit") or first + 1 == call.count:
             reply_syntax_error(call)
             return False
@@ -223,19 +232,27 @@ cdef bint parse_limit(Call *call, size_t first, int64_t *limit) noexcept:
     return True
 
 
-cdef void sintercard(Call *call) noexcept:
-    cdef Combination sets
+cdef bint open_to_count(Combination *self, Call *call, bint *approximate) noexcept:
+    """`numkeys key ... [LIMIT limit]`; 0 with the error replied."""
     cdef int64_t keys = 0
     cdef int64_t limit = 0
     if not parse_integer(call.args[1].data, call.args[1].length, &keys) or keys < 1:
         reply_error(call, b"ERR numkeys should be greater than 0")
-        return
+        return False
     if keys > <int64_t>call.count - 2:
         reply_error(call, b"ERR Number of keys can't be greater than number of args")
-        return
-    if parse_limit(call, 2 + <size_t>keys, &limit) and combination_open(&sets, call, 2, 2 + <size_t>keys):
-        sets.limit = <size_t>limit
-        sets.only_counts = True
+        return False
+    if not parse_limit(call, 2 + <size_t>keys, &limit, approximate) \
+            or not combination_open(self, call, 2, 2 + <size_t>keys):
+        return False
+    self.limit = <size_t>limit
+    self.only_counts = True
+    return True
+
+
+cdef void sintercard(Call *call) noexcept:
+    cdef Combination sets
+    if open_to_count(&sets, call, NULL):
         intersect(&sets, False)
         reply_integer(call.client, <int64_t>sets.members)
         combination_close(&sets)
@@ -363,3 +380,75 @@ cdef void sdiffstore(Call *call) noexcept:
         subtract(&sets, True)
         store_result(&sets, b"sdiffstore")
         combination_close(&sets)
+
+
+# ---- counting (Redis 8.10) ------------------------------------------------------------------------------------------
+
+cdef void sdiffcard(Call *call) noexcept:
+    """Asks always: nothing is gathered to be counted."""
+    cdef Combination sets
+    if not open_to_count(&sets, call, NULL):
+        return
+    if sets.sources[0].value.pointer != NULL and not subtracts_itself(&sets):
+        qsort(sets.sources + 1, sets.count - 1, sizeof(Source), larger_first)
+        set_visit(&sets.sources[0].value, subtract_visited, &sets)
+    reply_integer(call.client, <int64_t>sets.members)
+    combination_close(&sets)
+
+
+cdef bint unite_visited(void *context, Member *member) noexcept nogil:
+    cdef Combination *self = <Combination *>context
+    set_add(&self.gathered, &self.rules, member)
+    self.members = set_size(&self.gathered)
+    return self.members != self.limit
+
+
+cdef void count_union(Combination *self) noexcept nogil:
+    cdef size_t i
+    gather_as(self, gathered_encoding(self, False))
+    for i in range(self.count):
+        if self.sources[i].value.pointer != NULL and (self.limit == 0 or self.members < self.limit):
+            set_visit(&self.sources[i].value, unite_visited, self)
+
+
+# The members' HyperLogLog.
+cdef struct Estimate:
+    Memory *memory
+    Blob *registers
+
+
+cdef bint estimate_visited(void *context, Member *member) noexcept nogil:
+    cdef Estimate *estimate = <Estimate *>context
+    cdef size_t length
+    cdef const char *text = member_text(member, &length)
+    hll_add(estimate.memory, &estimate.registers, text, length, 0)
+    return True
+
+
+cdef void estimate_union(Combination *self) noexcept nogil:
+    cdef Estimate estimate
+    cdef uint64_t count = 0
+    cdef size_t i
+    estimate.memory = &self.call.core.memory
+    estimate.registers = hll_new(estimate.memory)
+    for i in range(self.count):
+        if self.sources[i].value.pointer != NULL:
+            set_visit(&self.sources[i].value, estimate_visited, &estimate)
+    hll_count(blob_data(estimate.registers), estimate.registers.size, &count)
+    blob_release(estimate.memory, estimate.registers)
+    self.members = <size_t>count
+
+
+cdef void sunioncard(Call *call) noexcept:
+    cdef Combination sets
+    cdef bint approximate = False
+    if not open_to_count(&sets, call, &approximate):
+        return
+    if approximate:
+        estimate_union(&sets)
+    else:
+        count_union(&sets)
+    if sets.limit and sets.members > sets.limit:
+        sets.members = sets.limit
+    reply_integer(call.client, <int64_t>sets.members)
+    combination_close(&sets)

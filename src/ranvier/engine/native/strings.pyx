@@ -1,14 +1,13 @@
 """Native handlers of the group string: setting and getting whole values. (`native_string_edits`: changing them.)"""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcmp
+from libc.stdint cimport int64_t, uint64_t
 
 from ranvier.engine.core cimport EVENT_GENERIC, EVENT_STRING, Arg, Call, native_t
 from ranvier.engine.effects cimport changed, propagate_as, propagates
+from ranvier.engine.native.bounded_counters cimport bounded_counter_handler
 from ranvier.engine.native.common cimport (
     arg_bytes,
-    arg_is,
     delete_expired,
     find_read,
     has_passed,
@@ -21,6 +20,19 @@ from ranvier.engine.native.common cimport (
 )
 from ranvier.engine.native.string_digests cimport string_digest_handler
 from ranvier.engine.native.string_edits cimport string_edit_handler
+from ranvier.engine.native.string_options cimport (
+    OPTION_EXPIRY,
+    OPTION_GET,
+    OPTION_IF,
+    OPTION_KEEP,
+    OPTION_NX,
+    OPTION_PERSIST,
+    OPTION_XX,
+    Options,
+    condition_holds,
+    parse_options,
+    same_string,
+)
 from ranvier.engine.number cimport parse_integer
 from ranvier.engine.reply cimport (
     reply_array,
@@ -36,29 +48,9 @@ from ranvier.engine.store.database cimport (
     database_find_read,
     database_hash,
     database_set_expiry,
-    entry_string,
 )
 from ranvier.engine.store.entry cimport TYPE_STRING, Entry, entry_expiry, entry_type
 from ranvier.engine.store.table cimport table_prefetch, table_prefetch_item
-
-cdef enum Option:
-    OPTION_NX = 1
-    OPTION_XX = 2
-    OPTION_GET = 4
-    OPTION_KEEP = 8
-    OPTION_PERSIST = 16
-    OPTION_EXPIRY = 32
-    OPTION_EQUALS = 64
-
-
-cdef struct Options:
-    uint32_t given
-    int64_t at_ms                # -1: no expiry given
-    const Arg *expected          # IFEQ
-    const Arg *expiry
-    bint expiry_milliseconds
-    bint expiry_absolute
-
 
 cdef native_t string_handler(str name) except? NULL:
     if name == "get":
@@ -87,96 +79,11 @@ cdef native_t string_handler(str name) except? NULL:
         return msetnx
     if name == "msetex":
         return msetex
+    if name == "increx":
+        return bounded_counter_handler(name)
     if name in ("digest", "delex"):
         return string_digest_handler(name)
     return string_edit_handler(name)
-
-
-cdef bint parse_expiry_option(Call *call, size_t *i, Options *options, bint *matched) noexcept:
-    """EX, PX, EXAT or PXAT at args[*i], its argument behind it; 0 when the error is replied."""
-    cdef const Arg *word = &call.args[i[0]]
-    cdef bint milliseconds = False, absolute = False
-    matched[0] = True
-    if arg_is(word, b"ex"):
-        pass
-    elif arg_is(word, b"px"):
-        milliseconds = True
-    elif arg_is(word, b"exat"):
-        absolute = True
-    elif arg_is(word, b"pxat"):
-        milliseconds = absolute = True
-    else:
-        matched[0] = False
-        return True
-    if options.given & (OPTION_EXPIRY | OPTION_KEEP | OPTION_PERSIST) or i[0] + 1 >= call.count:
-        reply_syntax_error(call)
-        return False
-    options.given |= OPTION_EXPIRY
-    i[0] += 1
-    options.expiry_milliseconds = milliseconds
-    options.expiry_absolute = absolute
-    options.expiry = &call.args[i[0]]
-    return True
-
-
-cdef bint parse_options(Call *call, size_t first, uint32_t allowed, Options *options) noexcept:
-    """The options from args[first] on; 0 when the error is replied. Values are looked at after the syntax."""
-    cdef size_t i = first
-    cdef bint matched = False
-    cdef const Arg *word
-    cdef uint32_t one
-    options.given = 0
-    options.at_ms = -1
-    options.expected = NULL
-    while i < call.count:
-        word = &call.args[i]
-        one = 0
-        if arg_is(word, b"nx"):
-            one = OPTION_NX
-        elif arg_is(word, b"xx"):
-            one = OPTION_XX
-        elif arg_is(word, b"get"):
-            one = OPTION_GET
-        elif arg_is(word, b"keepttl"):
-            one = OPTION_KEEP
-        elif arg_is(word, b"persist"):
-            one = OPTION_PERSIST
-        elif arg_is(word, b"ifeq") and i + 1 < call.count:
-            one = OPTION_EQUALS
-            i += 1
-            options.expected = &call.args[i]
-        if one:
-            options.given |= one
-        else:
-            if not parse_expiry_option(call, &i, options, &matched):
-                return False
-            if not matched:
-                reply_syntax_error(call)
-                return False
-        i += 1
-    if options.given & ~allowed or not options_agree(options.given):
-        reply_syntax_error(call)
-        return False
-    if options.given & OPTION_EXPIRY:
-        return parse_expiry(call, options.expiry, options.expiry_milliseconds, options.expiry_absolute,
-                            &options.at_ms)
-    return True
-
-
-cdef inline bint at_most_one(uint32_t bits) noexcept nogil:
-    return bits & (bits - 1) == 0
-
-
-cdef bint options_agree(uint32_t given) noexcept nogil:
-    return at_most_one(given & (OPTION_NX | OPTION_XX | OPTION_EQUALS)) \
-        and at_most_one(given & (OPTION_EXPIRY | OPTION_KEEP | OPTION_PERSIST))
-
-
-cdef bint same_string(const Entry *entry, const Arg *arg) noexcept nogil:
-    cdef char scratch[24]
-    cdef size_t length = 0
-    cdef const char *data = entry_string(entry, scratch, &length)
-    return length == arg.length and memcmp(data, arg.data, length) == 0
 
 
 cdef void set_with_expiry(Call *call, uint64_t hash, const Arg *key, const Arg *value, int64_t at_ms,
@@ -209,7 +116,7 @@ cdef void set_(Call *call) noexcept:
         changed(call, key.data, key.length, EVENT_STRING, b"set")
         reply_ok(call.client)
         return
-    if parse_options(call, 3, OPTION_NX | OPTION_XX | OPTION_GET | OPTION_KEEP | OPTION_EXPIRY | OPTION_EQUALS,
+    if parse_options(call, 3, OPTION_NX | OPTION_XX | OPTION_GET | OPTION_KEEP | OPTION_EXPIRY | OPTION_IF,
                      &options):
         set_conditionally(call, &options)
 
@@ -221,16 +128,16 @@ cdef void set_conditionally(Call *call, const Options *options) noexcept:
     cdef bint passed = options.given & OPTION_EXPIRY and has_passed(call, options.at_ms)
     if options.given & OPTION_GET:
         entry = find_read(call, key)
-    elif passed or options.given & (OPTION_NX | OPTION_XX | OPTION_EQUALS):
+    elif passed or options.given & (OPTION_NX | OPTION_XX | OPTION_IF):
         entry = database_find(call.database, call.hash, key.data, key.length)
-    if options.given & (OPTION_GET | OPTION_EQUALS) and not_string(call, entry):
+    if options.given & (OPTION_GET | OPTION_IF) and not_string(call, entry):
         return
     if options.given & OPTION_NX:
         met = entry == NULL
     elif options.given & OPTION_XX:
         met = entry != NULL
-    elif options.given & OPTION_EQUALS:
-        met = entry != NULL and same_string(entry, options.expected)
+    elif options.given & OPTION_IF:
+        met = condition_holds(&options.condition, entry)
     if options.given & OPTION_GET:
         if entry == NULL:
             reply_null(call.client)

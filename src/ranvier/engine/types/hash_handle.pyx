@@ -1,7 +1,6 @@
-"""Python's view of a hash: a handle on a key, or on a hash of its own.
+"""Python's view of a hash: a handle (`value_handle`).
 
-A handle on a key keeps no entry and no address between two calls: `load` looks the key up, `store` writes the value
-back, and a hash that became empty goes with its key. Fields whose time has passed are shown unless `living` is asked.
+Fields whose time has passed are shown unless `living` is asked.
 """
 
 from libc.stddef cimport size_t
@@ -9,32 +8,19 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 from ranvier.engine.memory cimport Memory, release, resize
-from ranvier.engine.store.database cimport database_delete, database_set_pointer, database_set_volatile
-from ranvier.engine.store.entry cimport (
-    ENCODING_LISTPACK, TYPE_HASH, Entry, entry_encoding, entry_pointer, entry_set_pointer, entry_type,
-)
+from ranvier.engine.store.database cimport database_set_volatile
+from ranvier.engine.store.entry cimport ENCODING_LISTPACK, TYPE_HASH, Entry
 from ranvier.engine.store.handles cimport DatabaseHandle
-from ranvier.engine.store.value cimport value_free, value_kind
 from ranvier.engine.types.fields cimport (
-    FieldTable, FieldView, Hash, HashLimits, field_is_past, hash_become_table, hash_expiring, hash_fields,
-    hash_find, hash_has_grown, hash_length, hash_new, hash_put, hash_random, hash_remove, hash_scan, hash_set_expiry,
-    hash_visit, hash_will_take,
+    FieldTable, FieldView, HashLimits, field_is_past, hash_become_table, hash_expiring, hash_fields, hash_find,
+    hash_has_grown, hash_length, hash_new, hash_put, hash_random, hash_remove, hash_scan, hash_set_expiry, hash_visit,
+    hash_will_take,
 )
-from ranvier.engine.types.listpack cimport (
-    INTEGER_TEXT_BYTES, Element, Listpack, element_text, listpack_bytes, listpack_size,
-)
-
-from ranvier.errors import CommandError
+from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_size
+from ranvier.engine.types.value_handle cimport ValueHandle, element_to_bytes
 
 cdef enum:
     SCAN_EFFORT = 10             # home buckets that a scan visits at most, per field asked for
-
-
-cdef bytes element_to_bytes(const Element *element):
-    cdef char scratch[INTEGER_TEXT_BYTES]
-    cdef size_t length
-    cdef const char *text = element_text(element, scratch, &length)
-    return text[:length]
 
 
 # What a walk visited; the addresses hold as long as the hash does not change.
@@ -57,22 +43,16 @@ cdef void collect(void *context, const FieldView *view) noexcept nogil:
     found.count += 1
 
 
-cdef class HashHandle:
+cdef class HashHandle(ValueHandle):
     """A hash of its own, made of `pairs`. `hash_of` makes a handle on a key instead.
 
     `entries` and `value_bytes` are hash-max-listpack-entries and -value: beyond them it becomes a table.
     """
 
-    cdef Memory own_memory
-    cdef Hash value
     cdef HashLimits limits
-    cdef DatabaseHandle database     # None: the hash is the handle's own
-    cdef bytes key
 
     def __cinit__(self):
-        self.own_memory.used_bytes = self.own_memory.peak_bytes = 0
-        self.value.memory = &self.own_memory
-        self.value.pointer = NULL
+        self.type = TYPE_HASH
 
     def __init__(self, pairs=(), size_t entries=512, size_t value_bytes=64):
         self.limits.entries = entries
@@ -82,45 +62,12 @@ cdef class HashHandle:
         for name, value in pairs:
             self.set(name, value)
 
-    def __dealloc__(self):
-        if self.database is None and self.value.pointer != NULL:
-            value_free(&self.own_memory, self.value.encoding, self.value.pointer)
-
-    cdef bint load(self) except -1:
-        """Have `value` be the hash; False if there is none. CommandError (WRONGTYPE) if the key is of another type."""
-        cdef Entry *entry
-        if self.database is None:
-            return self.value.pointer != NULL
-        entry = self.database.entry_of(self.key)
-        if entry == NULL:
-            return False
-        if entry_type(entry) != TYPE_HASH:
-            raise CommandError("WRONGTYPE Operation against a key holding the wrong kind of value")
-        self.value.encoding = entry_encoding(entry)
-        self.value.pointer = entry_pointer(entry)
-        return True
-
     cdef int store(self) except -1:
-        cdef Entry *entry
-        cdef uint64_t hash
-        cdef size_t length
-        cdef bint empty = hash_length(&self.value) == 0
-        if self.database is None:
-            if empty:
-                value_free(self.value.memory, self.value.encoding, self.value.pointer)
-                self.value.pointer = NULL
-            return 0
-        length = <size_t>len(self.key)
-        hash = self.database.hash_of(self.key)
-        entry = self.database.entry_of(self.key)
-        if entry != NULL:
-            entry_set_pointer(entry, self.value.encoding, self.value.pointer)
-        else:
-            entry = database_set_pointer(self.database.database, hash, self.key, length, TYPE_HASH,
-                                         self.value.encoding, self.value.pointer, False)
-        database_set_volatile(self.database.database, hash, entry, hash_expiring(&self.value) != 0)
-        if empty:
-            database_delete(self.database.database, hash, self.key, length, False)
+        return self.put(hash_length(&self.value) == 0)
+
+    cdef int was_put(self, Entry *entry) except -1:
+        database_set_volatile(self.database.database, self.database.hash_of(self.key), entry,
+                              hash_expiring(&self.value) != 0)
         return 0
 
     cdef bint find(self, bytes name, FieldView *view) except -1:
@@ -139,25 +86,9 @@ cdef class HashHandle:
         return iter([name for name, _, _ in self.items()])
 
     @property
-    def encoding(self):
-        """What OBJECT ENCODING says: listpack or hashtable. None if there is no hash."""
-        if not self.load():
-            return None
-        return "listpack" if self.value.encoding == ENCODING_LISTPACK else "hashtable"
-
-    @property
     def expiring(self):
         """How many fields have an expiry."""
         return hash_expiring(&self.value) if self.load() else 0
-
-    @property
-    def used_bytes(self):
-        """What the allocator gave for a hash of the handle's own."""
-        return self.own_memory.used_bytes
-
-    def memory_usage(self, size_t samples=0):
-        """Bytes, of a table estimated from the first `samples` fields (0: all)."""
-        return value_kind(self.value.encoding).memory_usage(self.value.pointer, samples) if self.load() else 0
 
     def get(self, bytes name):
         """The field's value, None if there is no such field."""
@@ -267,23 +198,12 @@ cdef class HashHandle:
             hash_become_table(&self.value, &self.limits)
             self.store()
 
-    def clear_slice(self, size_t budget):
-        """Free at most `budget` allocations of a hash of the handle's own; returns whether all is gone."""
-        if self.database is not None:
-            raise ValueError("a hash under a key is freed by its database")
-        if self.value.pointer == NULL:
-            return True
-        return value_kind(self.value.encoding).free_slice(&self.own_memory, &self.value.pointer, budget)
-
     # ---- whole values -----------------------------------------------------------------------------------------------
 
     def copy(self):
         """A hash of its own with the same fields and encoding."""
         cdef HashHandle other = HashHandle(entries=self.limits.entries, value_bytes=self.limits.value_bytes)
-        if self.database is None and self.value.pointer != NULL:
-            other.value.encoding = self.value.encoding
-            other.value.pointer = value_kind(self.value.encoding).copy(&other.own_memory, self.value.pointer)
-        elif self.database is not None:
+        if not other.copy_own(self):
             for name, value, at_ms in self.items():
                 other.set(name, value, at_ms)
         return other
@@ -315,9 +235,7 @@ cdef class HashHandle:
 def hash_of(DatabaseHandle database, bytes key, size_t entries=512, size_t value_bytes=64) -> HashHandle:
     """The hash under a key, which need not exist yet. It tells nobody of changes: that is its user's to do."""
     cdef HashHandle handle = HashHandle(entries=entries, value_bytes=value_bytes)
-    handle.database = database
-    handle.key = key
-    handle.value.memory = database.database.keyspace.memory
+    handle.attach(database, key)
     handle.limits.seed0 = database.database.keys.seed0
     handle.limits.seed1 = database.database.keys.seed1
     return handle

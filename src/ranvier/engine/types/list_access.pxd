@@ -6,18 +6,22 @@ Order: `list_open`, work on `opened.value`, then one of `list_put_in` (elements 
 
 from libc.stdint cimport int64_t
 
-from ranvier.engine.core cimport EVENT_GENERIC, EVENT_LIST, Arg, Call
+from ranvier.engine.core cimport EVENT_GENERIC, EVENT_LIST, Arg, Call, Client
 from ranvier.engine.effects cimport changed
+from ranvier.engine.memory cimport Blob, blob_data
 from ranvier.engine.native.common cimport arg_is, reply_syntax_error
+from ranvier.engine.reply cimport reply_blob, reply_bulk, reply_bulk_integer
 from ranvier.engine.store.database cimport database_hash
 from ranvier.engine.store.entry cimport TYPE_LIST
-from ranvier.engine.types.packed cimport list_has_shrunk, list_length, list_new
+from ranvier.engine.types.listpack cimport Element
+from ranvier.engine.types.packed cimport Cursor, cursor_blob, cursor_read, list_has_shrunk, list_length, list_new
+from ranvier.engine.types.quicklist cimport Fill, fill_of
 from ranvier.engine.types.value_access cimport OpenValue, value_delete, value_open, value_store
 
 
-cdef inline int list_fill(const Call *call) noexcept nogil:
-    """list-max-listpack-size."""
-    return call.core.encodings.list_pack_size
+cdef inline Fill list_fill(const Call *call) noexcept nogil:
+    """list-max-listpack-size and DEBUG's threshold."""
+    return fill_of(call.core.encodings.list_pack_size, call.core.encodings.list_plain_bytes)
 
 
 cdef inline int list_open(Call *call, bint to_write, OpenValue *opened) noexcept:
@@ -63,6 +67,8 @@ cdef inline void list_taken_out(OpenValue *opened, const char *event, int64_t ch
         call.dirty -= 1
 
 
+# ---- arguments and replies ------------------------------------------------------------------------------------------
+
 cdef inline bint parse_list_end(Call *call, const Arg *arg, bint *at_head) noexcept:
     """LEFT or RIGHT; 0 with the error replied."""
     at_head[0] = arg_is(arg, b"left")
@@ -70,3 +76,20 @@ cdef inline bint parse_list_end(Call *call, const Arg *arg, bint *at_head) noexc
         return True
     reply_syntax_error(call)
     return False
+
+
+cdef inline void reply_element(Client *client, const Element *element) noexcept nogil:
+    if element.data != NULL:
+        reply_bulk(client, element.data, element.length)
+    else:
+        reply_bulk_integer(client, element.integer)
+
+
+cdef inline void reply_cursor(Client *client, const Cursor *cursor) noexcept nogil:
+    cdef Element element
+    cdef Blob *blob = cursor_blob(cursor)
+    if blob != NULL:
+        reply_blob(client, blob, blob_data(blob), blob.size)
+        return
+    cursor_read(cursor, &element)
+    reply_element(client, &element)

@@ -1,40 +1,23 @@
-"""Python's view of a list: a handle, and the listpack block as bytes.
-
-A handle is either on a key or holds a list of its own. One on a key keeps no entry and no address between two calls:
-`load` looks the key up, `store` writes the value back, and a list that became empty goes with its key.
-"""
+"""Python's view of a list: a handle (`value_handle`), and the listpack block as bytes."""
 
 from libc.stdint cimport int64_t
 
 from ranvier.engine.memory cimport Memory, blob_data
-from ranvier.engine.store.database cimport database_delete, database_set_pointer
-from ranvier.engine.store.entry cimport (
-    ENCODING_LISTPACK, ENCODING_QUICKLIST, TYPE_LIST, Entry, entry_encoding, entry_pointer, entry_set_pointer,
-    entry_type,
-)
+from ranvier.engine.store.entry cimport ENCODING_LISTPACK, ENCODING_QUICKLIST, TYPE_LIST
 from ranvier.engine.store.handles cimport DatabaseHandle
-from ranvier.engine.store.value cimport value_free, value_kind
 from ranvier.engine.types.listpack cimport (
-    INTEGER_TEXT_BYTES, LISTPACK_EMPTY_BYTES, LISTPACK_END, LISTPACK_HEADER_BYTES, Element, Listpack, Needle,
-    element_equals, element_read, element_size, element_text, listpack_append, listpack_bytes, listpack_free,
+    LISTPACK_EMPTY_BYTES, LISTPACK_END, LISTPACK_HEADER_BYTES, Element, Listpack, Needle,
+    element_equals, element_read, element_size, listpack_append, listpack_bytes, listpack_free,
     listpack_from_bytes, listpack_new, listpack_size, needle_set,
 )
 from ranvier.engine.types.listpack cimport listpack_is_valid as block_is_valid
 from ranvier.engine.types.packed cimport (
-    Cursor, List, cursor_read, cursor_step, list_append_pack, list_delete, list_delete_range, list_drop, list_end,
+    Cursor, cursor_read, cursor_step, list_append_pack, list_delete, list_delete_range, list_drop, list_end,
     list_has_shrunk, list_insert, list_length, list_new, list_node_count, list_push, list_replace, list_seek,
     list_settle, list_will_grow,
 )
-from ranvier.engine.types.quicklist cimport ListNode, Quicklist
-
-from ranvier.errors import CommandError
-
-
-cdef bytes element_to_bytes(const Element *element):
-    cdef char scratch[INTEGER_TEXT_BYTES]
-    cdef size_t length
-    cdef const char *text = element_text(element, scratch, &length)
-    return text[:length]
+from ranvier.engine.types.quicklist cimport Fill, ListNode, Quicklist, fill_of
+from ranvier.engine.types.value_handle cimport ValueHandle, element_to_bytes
 
 
 def listpack_is_valid(bytes block) -> bool:
@@ -72,45 +55,21 @@ def listpack_decode(bytes block) -> list:
     return values
 
 
-cdef class ListHandle:
+cdef class ListHandle(ValueHandle):
     """A list of its own, made of `values`. `list_of` makes a handle on a key instead.
 
     `fill` is list-max-listpack-size: elements per listpack, or -1 to -5 for 4 to 64 KB.
     """
 
-    cdef Memory own_memory
-    cdef List value
-    cdef int fill
-    cdef DatabaseHandle database     # None: the list is the handle's own
-    cdef bytes key
+    cdef Fill fill
 
     def __cinit__(self):
-        self.own_memory.used_bytes = self.own_memory.peak_bytes = 0
-        self.value.memory = &self.own_memory
-        self.value.pointer = NULL
+        self.type = TYPE_LIST
 
     def __init__(self, values=(), int fill=-2):
-        self.fill = fill
+        self.fill = fill_of(fill, 0)
         for value in values:
             self.push(value)
-
-    def __dealloc__(self):
-        if self.database is None and self.value.pointer != NULL:
-            value_free(&self.own_memory, self.value.encoding, self.value.pointer)
-
-    cdef bint load(self) except -1:
-        """Have `value` be the list; False if there is none. CommandError (WRONGTYPE) if the key is of another type."""
-        cdef Entry *entry
-        if self.database is None:
-            return self.value.pointer != NULL
-        entry = self.database.entry_of(self.key)
-        if entry == NULL:
-            return False
-        if entry_type(entry) != TYPE_LIST:
-            raise CommandError("WRONGTYPE Operation against a key holding the wrong kind of value")
-        self.value.encoding = entry_encoding(entry)
-        self.value.pointer = entry_pointer(entry)
-        return True
 
     cdef int begin(self) except -1:
         """As `load`, but make a list where there is none; `store` follows."""
@@ -119,24 +78,7 @@ cdef class ListHandle:
         return 0
 
     cdef int store(self) except -1:
-        cdef Entry *entry
-        cdef size_t length
-        cdef bint empty = list_length(&self.value) == 0
-        if self.database is None:
-            if empty:
-                value_free(self.value.memory, self.value.encoding, self.value.pointer)
-                self.value.pointer = NULL
-            return 0
-        length = <size_t>len(self.key)
-        entry = self.database.entry_of(self.key)
-        if entry != NULL:
-            entry_set_pointer(entry, self.value.encoding, self.value.pointer)
-        else:
-            database_set_pointer(self.database.database, self.database.hash_of(self.key), self.key, length, TYPE_LIST,
-                                 self.value.encoding, self.value.pointer, False)
-        if empty:
-            database_delete(self.database.database, self.database.hash_of(self.key), self.key, length, False)
-        return 0
+        return self.put(list_length(&self.value) == 0)
 
     cdef int store_shrunk(self) except -1:
         if list_length(&self.value):
@@ -162,25 +104,9 @@ cdef class ListHandle:
         return iter(self.range())
 
     @property
-    def encoding(self):
-        """What OBJECT ENCODING says: listpack or quicklist. None if there is no list."""
-        if not self.load():
-            return None
-        return "listpack" if self.value.encoding == ENCODING_LISTPACK else "quicklist"
-
-    @property
     def node_count(self):
         """Listpacks, and large elements by themselves, that it consists of."""
         return list_node_count(&self.value) if self.load() else 0
-
-    @property
-    def used_bytes(self):
-        """What the allocator gave for a list of the handle's own."""
-        return self.own_memory.used_bytes
-
-    def memory_usage(self, size_t samples=0):
-        """Bytes, of a quicklist estimated from the first `samples` nodes (0: all)."""
-        return value_kind(self.value.encoding).memory_usage(self.value.pointer, samples) if self.load() else 0
 
     def __getitem__(self, int64_t index):
         cdef Cursor cursor
@@ -284,27 +210,15 @@ cdef class ListHandle:
             self.push(value, not from_head)
             self.pop(from_head)
 
-    def clear_slice(self, size_t budget):
-        """Free at most `budget` nodes of a list of the handle's own; returns whether all is gone."""
-        if self.database is not None:
-            raise ValueError("a list under a key is freed by its database")
-        if self.value.pointer == NULL:
-            return True
-        return value_kind(self.value.encoding).free_slice(&self.own_memory, &self.value.pointer, budget)
-
     # ---- whole values -----------------------------------------------------------------------------------------------
 
     def copy(self):
         """A list of its own with the same elements and encoding."""
-        cdef ListHandle other = ListHandle(fill=self.fill)
+        cdef ListHandle other = ListHandle(fill=self.fill.limit)
         cdef bytes value
-        if self.database is not None:
-            # Large elements would be shared, and counted by the server's memory: they are copied instead.
+        if not other.copy_own(self):
             for value in self.range():
                 other.push(value)
-        elif self.value.pointer != NULL:
-            other.value.encoding = self.value.encoding
-            other.value.pointer = value_kind(self.value.encoding).copy(&other.own_memory, self.value.pointer)
         return other
 
     def blocks(self):
@@ -377,7 +291,5 @@ cdef class ListHandle:
 def list_of(DatabaseHandle database, bytes key, int fill=-2) -> ListHandle:
     """The list under a key, which need not exist yet. It tells nobody of changes: that is its user's to do."""
     cdef ListHandle handle = ListHandle(fill=fill)
-    handle.database = database
-    handle.key = key
-    handle.value.memory = database.database.keyspace.memory
+    handle.attach(database, key)
     return handle

@@ -14,7 +14,7 @@ from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_co
 from ranvier.engine.types.packed cimport (
     List, list_append_pack, list_length, list_new, list_push, list_settle, list_will_grow,
 )
-from ranvier.engine.types.quicklist cimport ListNode, Quicklist
+from ranvier.engine.types.quicklist cimport ListNode, Quicklist, fill_of
 from ranvier.engine.types.rdb cimport (
     RDB_LIST, RDB_LIST_NODES, RDB_LIST_ZIPLIST, Reader, ReadString, ValueCodec, Writer, read_count, read_length,
     read_pack, read_string, reader_refuse, release_string, write_length, write_string,
@@ -56,7 +56,7 @@ cdef bint load_element(Reader *reader, List *self) noexcept nogil:
     cdef ReadString string
     if not read_string(reader, &string):
         return False
-    list_will_grow(self, reader.encodings.list_pack_size, string.length, 1)
+    list_will_grow(self, fill_of(reader.encodings.list_pack_size, 0), string.length, 1)
     list_push(self, False, string.data, string.length)
     release_string(reader, &string)
     return True
@@ -67,7 +67,7 @@ cdef bint load_pack(Reader *reader, int rdb_type, List *self) noexcept nogil:
     if pack == NULL:
         return False
     if listpack_count(pack):
-        list_append_pack(self, reader.encodings.list_pack_size, pack)
+        list_append_pack(self, fill_of(reader.encodings.list_pack_size, 0), pack)
     else:
         listpack_free(reader.memory, pack)
     return True
@@ -96,7 +96,7 @@ cdef bint list_load(Reader *reader, int rdb_type, Value *value) noexcept nogil:
     if reader.failed or list_length(&self) == 0:
         value_free(reader.memory, self.encoding, self.pointer)
         return reader_refuse(reader)
-    list_settle(&self, reader.encodings.list_pack_size)
+    list_settle(&self, fill_of(reader.encodings.list_pack_size, 0))
     value.encoding = self.encoding
     value.pointer = self.pointer
     return True

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from ranvier.engine.memory cimport Blob, Memory
 from ranvier.engine.store.value cimport Value, ValueKind
 from ranvier.engine.types.listpack cimport Element, Listpack
-from ranvier.engine.types.quicklist cimport ListNode, Quicklist
+from ranvier.engine.types.quicklist cimport Fill, ListNode, Quicklist
 
 ctypedef Value List                        # of ENCODING_LISTPACK or ENCODING_QUICKLIST
 
@@ -27,9 +27,9 @@ cdef size_t list_node_count(const List *self) noexcept nogil
 
 # Encoding, as Valkey decides it: call `list_will_grow` before elements of so many bytes are put in (LPUSH, LINSERT,
 # LSET), `list_has_shrunk` after elements went (and after LSET), `list_settle` after a list was loaded or copied.
-cdef void list_will_grow(List *self, int fill, size_t bytes, size_t elements) noexcept nogil
-cdef void list_has_shrunk(List *self, int fill) noexcept nogil
-cdef void list_settle(List *self, int fill) noexcept nogil
+cdef void list_will_grow(List *self, Fill fill, size_t bytes, size_t elements) noexcept nogil
+cdef void list_has_shrunk(List *self, Fill fill) noexcept nogil
+cdef void list_settle(List *self, Fill fill) noexcept nogil
 
 # Ends. The element that `list_end` reads lies in the list: it dies with the next change. `data` never lies in the list.
 cdef void list_push(List *self, bint at_head, const char *data, size_t length) noexcept nogil
@@ -37,9 +37,9 @@ cdef void list_push(List *self, bint at_head, const char *data, size_t length) n
 cdef void list_push_blob(List *self, bint at_head, Blob *blob) noexcept nogil
 cdef bint list_end(const List *self, bint at_head, Element *element) noexcept nogil      # False: empty
 cdef void list_drop(List *self, bint at_head) noexcept nogil                             # of a list not empty
-cdef bint list_is_large(int fill, size_t length) noexcept nogil          # an element that gets a node of its own
+cdef bint list_is_large(Fill fill, size_t length) noexcept nogil          # an element that gets a node of its own
 # A listpack as a node at the tail (RDB loading); takes it over. Only while the list is a quicklist or empty.
-cdef void list_append_pack(List *self, int fill, Listpack *pack) noexcept nogil
+cdef void list_append_pack(List *self, Fill fill, Listpack *pack) noexcept nogil
 
 # Places. Negative indexes count from the tail. False: out of range (and the cursor is unusable).
 cdef bint list_seek(const List *self, int64_t index, Cursor *cursor) noexcept nogil

@@ -17,9 +17,9 @@ from ranvier.engine.types.listpack cimport (
     listpack_size,
 )
 from ranvier.engine.types.quicklist cimport (
-    NODE_FIRST_CAPACITY_BYTES, NODE_LIMIT_BYTES, fill_allows_half, fill_exceeded, fill_limit_bytes, node_accepts,
-    node_for_element, node_free, node_new, quicklist_link, quicklist_merge_around, quicklist_new, quicklist_split,
-    quicklist_unlink,
+    NODE_FIRST_CAPACITY_BYTES, NODE_LIMIT_BYTES, fill_allows_half, fill_exceeded, fill_is_large, fill_limit_bytes,
+    node_accepts, node_for_element, node_free, node_new, quicklist_link, quicklist_merge_around, quicklist_new,
+    quicklist_split, quicklist_unlink,
 )
 
 
@@ -113,7 +113,7 @@ cdef size_t list_node_count(const List *self) noexcept nogil:
     return 1 if self.encoding == ENCODING_LISTPACK else (<const Quicklist *>self.pointer).nodes
 
 
-cdef void become_quicklist(List *self, int fill) noexcept nogil:
+cdef void become_quicklist(List *self, Fill fill) noexcept nogil:
     """The listpack becomes the only node of a chain; an empty one goes."""
     cdef Listpack *pack = <Listpack *>self.pointer
     cdef Quicklist *chain = quicklist_new(self.memory, fill)
@@ -135,27 +135,29 @@ cdef void become_listpack(List *self) noexcept nogil:
     release(self.memory, chain)
 
 
-cdef void list_will_grow(List *self, int fill, size_t bytes, size_t elements) noexcept nogil:
+cdef void list_will_grow(List *self, Fill fill, size_t bytes, size_t elements) noexcept nogil:
     cdef Listpack *pack = <Listpack *>self.pointer
     if self.encoding == ENCODING_LISTPACK and fill_exceeded(
             fill, listpack_size(pack) + bytes, listpack_count(pack) + elements):
         become_quicklist(self, fill)
+    elif self.encoding == ENCODING_QUICKLIST:
+        (<Quicklist *>self.pointer).fill.plain_bytes = fill.plain_bytes
 
 
-cdef void list_has_shrunk(List *self, int fill) noexcept nogil:
+cdef void list_has_shrunk(List *self, Fill fill) noexcept nogil:
     cdef const Quicklist *chain = <const Quicklist *>self.pointer
     if (self.encoding == ENCODING_QUICKLIST and chain.nodes == 1 and chain.head.pack != NULL
             and fill_allows_half(fill, listpack_size(chain.head.pack), chain.count)):
         become_listpack(self)
 
 
-cdef void list_settle(List *self, int fill) noexcept nogil:
+cdef void list_settle(List *self, Fill fill) noexcept nogil:
     cdef const Quicklist *chain = <const Quicklist *>self.pointer
     if self.encoding == ENCODING_LISTPACK:
         list_will_grow(self, fill, 0, 0)
     elif (chain.nodes == 1 and chain.head.pack != NULL
-            and (fill >= 0 or listpack_size(chain.head.pack) <= fill_limit_bytes(fill))
-            and not (fill >= 0 and fill_exceeded(fill, 0, chain.count))):
+            and (fill.limit >= 0 or listpack_size(chain.head.pack) <= fill_limit_bytes(fill))
+            and not (fill.limit >= 0 and fill_exceeded(fill, 0, chain.count))):
         become_listpack(self)
 
 
@@ -230,11 +232,11 @@ cdef void list_drop(List *self, bint at_head) noexcept nogil:
     chain.count -= 1
 
 
-cdef bint list_is_large(int fill, size_t length) noexcept nogil:
-    return length > fill_limit_bytes(fill)
+cdef bint list_is_large(Fill fill, size_t length) noexcept nogil:
+    return fill_is_large(fill, length)
 
 
-cdef void list_append_pack(List *self, int fill, Listpack *pack) noexcept nogil:
+cdef void list_append_pack(List *self, Fill fill, Listpack *pack) noexcept nogil:
     cdef Quicklist *chain
     if self.encoding == ENCODING_LISTPACK:
         become_quicklist(self, fill)
@@ -358,7 +360,7 @@ cdef void insert_into_chain(List *self, Cursor *cursor, bint after, const char *
         quicklist_link(self.memory, chain, node_for_element(self.memory, chain.fill, data, length, 0), node, after)
         return
     quicklist_split(self.memory, chain, node, offset)
-    if length > fill_limit_bytes(chain.fill):
+    if fill_is_large(chain.fill, length):
         quicklist_link(self.memory, chain, node_for_element(self.memory, chain.fill, data, length, 0), node, True)
     elif after:
         node_insert(self, node.next, LISTPACK_HEADER_BYTES, data, length)
@@ -385,7 +387,7 @@ cdef void replace_in_chain(List *self, Cursor *cursor, const char *data, size_t 
     cdef ListNode *node = cursor.node
     cdef ListNode *single
     cdef size_t offset
-    if node.pack != NULL and length <= fill_limit_bytes(chain.fill) and (
+    if node.pack != NULL and not fill_is_large(chain.fill, length) and (
             listpack_size(node.pack) + length <= NODE_LIMIT_BYTES):
         node.pack = listpack_replace(self.memory, node.pack, cursor_offset(cursor), data, length)
         return

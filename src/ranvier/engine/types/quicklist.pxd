@@ -30,44 +30,59 @@ cdef struct ListNode:
     Blob *blob
     size_t count                           # elements: 1 when plain
 
+# What may go into one listpack.
+cdef struct Fill:
+    int limit                              # list-max-listpack-size: elements, or -1 to -5 for 4 to 64 KB
+    uint32_t plain_bytes                   # from here on an element has a node of its own; 0: beyond the limit
+
 cdef struct Quicklist:
     ListNode *head
     ListNode *tail
     size_t count                           # elements
     size_t nodes
-    int fill                               # list-max-listpack-size when the list became one
+    Fill fill                              # of the configuration when the list became one
 
 
 # --- limits ------------------------------------------------------------------------------------------------------
 
-cdef inline size_t fill_limit_bytes(int fill) noexcept nogil:
+cdef inline Fill fill_of(int limit, uint32_t plain_bytes) noexcept nogil:
+    cdef Fill fill
+    fill.limit = limit
+    fill.plain_bytes = plain_bytes
+    return fill
+
+
+cdef inline size_t fill_limit_bytes(Fill fill) noexcept nogil:
     """Bytes that one listpack may take."""
-    if fill >= 0:
+    if fill.limit >= 0:
         return FILL_SAFETY_LIMIT_BYTES
-    if fill < -FILL_LEVELS:
-        fill = -FILL_LEVELS
-    return <size_t>2048 << -fill
+    return <size_t>2048 << (FILL_LEVELS if fill.limit < -FILL_LEVELS else -fill.limit)
 
 
-cdef inline size_t fill_limit_count(int fill) noexcept nogil:
-    """Elements that one listpack may hold, where `fill` counts elements."""
-    return 1 if fill == 0 else <size_t>fill
+cdef inline size_t fill_limit_count(Fill fill) noexcept nogil:
+    """Elements that one listpack may hold, where the limit counts elements."""
+    return 1 if fill.limit == 0 else <size_t>fill.limit
 
 
-cdef inline bint fill_exceeded(int fill, size_t size, size_t count) noexcept nogil:
-    return size > fill_limit_bytes(fill) or (fill >= 0 and count > fill_limit_count(fill))
+cdef inline bint fill_exceeded(Fill fill, size_t size, size_t count) noexcept nogil:
+    return size > fill_limit_bytes(fill) or (fill.limit >= 0 and count > fill_limit_count(fill))
 
 
-cdef inline bint fill_allows_half(int fill, size_t size, size_t count) noexcept nogil:
+cdef inline bint fill_allows_half(Fill fill, size_t size, size_t count) noexcept nogil:
     """Whether a listpack takes at most half of what it may: the margin against changing back and forth."""
-    if fill >= 0:
+    if fill.limit >= 0:
         return count <= fill_limit_count(fill) // 2
     return size <= fill_limit_bytes(fill) // 2
 
 
-cdef inline bint node_accepts(const ListNode *node, int fill, size_t length) noexcept nogil:
+cdef inline bint fill_is_large(Fill fill, size_t length) noexcept nogil:
+    """Whether an element of so many bytes gets a node of its own."""
+    return length >= fill.plain_bytes if fill.plain_bytes else length > fill_limit_bytes(fill)
+
+
+cdef inline bint node_accepts(const ListNode *node, Fill fill, size_t length) noexcept nogil:
     """Whether an element of so many bytes may join the node; its encoding is estimated at eight bytes."""
-    return (node != NULL and node.pack != NULL and length <= fill_limit_bytes(fill)
+    return (node != NULL and node.pack != NULL and not fill_is_large(fill, length)
             and not fill_exceeded(fill, listpack_size(node.pack) + length + 8, node.count + 1))
 
 
@@ -83,11 +98,11 @@ cdef inline ListNode *node_new(Memory *memory, Listpack *pack, Blob *blob, size_
     return node
 
 
-cdef inline ListNode *node_for_element(Memory *memory, int fill, const char *data, size_t length,
+cdef inline ListNode *node_for_element(Memory *memory, Fill fill, const char *data, size_t length,
                                        size_t capacity) noexcept nogil:
     """A node that holds this one element: plain if it is large."""
     cdef Blob *blob
-    if length > fill_limit_bytes(fill):
+    if fill_is_large(fill, length):
         blob = blob_new(memory, length)
         memcpy(blob_data(blob), data, length)
         blob.size = length
@@ -111,13 +126,15 @@ cdef inline void node_settle(Memory *memory, ListNode *node) noexcept nogil:
 
 # --- the chain ---------------------------------------------------------------------------------------------------
 
-cdef inline Quicklist *quicklist_new(Memory *memory, int fill) noexcept nogil:
+cdef inline Quicklist *quicklist_new(Memory *memory, Fill fill) noexcept nogil:
     cdef Quicklist *self = <Quicklist *>allocate(memory, sizeof(Quicklist))
     self.head = NULL
     self.tail = NULL
     self.count = 0
     self.nodes = 0
-    self.fill = FILL_COUNT_LIMIT if fill > FILL_COUNT_LIMIT else fill
+    self.fill = fill
+    if fill.limit > FILL_COUNT_LIMIT:
+        self.fill.limit = FILL_COUNT_LIMIT
     return self
 
 

@@ -1,30 +1,20 @@
-"""Python's view of a set: a handle, and the intset block as bytes.
-
-A handle is either on a key or holds a set of its own. One on a key keeps no entry and no address between two calls:
-`load` looks the key up, `store` writes the value back, and a set that became empty goes with its key.
-"""
+"""Python's view of a set: a handle (`value_handle`), and the intset block as bytes."""
 
 from libc.stdint cimport uint64_t
 
 from ranvier.engine.memory cimport Memory
-from ranvier.engine.store.database cimport database_delete, database_set_pointer
-from ranvier.engine.store.entry cimport (
-    ENCODING_INTSET, ENCODING_LISTPACK, TYPE_SET, Entry, entry_encoding, entry_pointer,
-    entry_set_pointer, entry_type,
-)
+from ranvier.engine.store.entry cimport ENCODING_INTSET, ENCODING_LISTPACK, TYPE_SET
 from ranvier.engine.store.handles cimport DatabaseHandle
-from ranvier.engine.store.value cimport value_free, value_kind
 from ranvier.engine.types.intset cimport (
     Intset, intset_add, intset_free, intset_from_bytes, intset_get, intset_new, intset_size,
 )
 from ranvier.engine.types.intset cimport intset_is_valid as block_is_valid
 from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_size
 from ranvier.engine.types.set_value cimport (
-    Member, Set, SetRules, member_set, member_text, set_add, set_contains, set_new, set_random, set_remove, set_sample,
+    Member, SetRules, member_set, member_text, set_add, set_contains, set_new, set_random, set_remove, set_sample,
     set_scan, set_size, set_visit, set_will_grow,
 )
-
-from ranvier.errors import CommandError
+from ranvier.engine.types.value_handle cimport ValueHandle
 
 
 def intset_is_valid(bytes block) -> bool:
@@ -71,23 +61,17 @@ cdef bint collect_visited(void *context, Member *member) noexcept nogil:
     return True
 
 
-cdef class SetHandle:
+cdef class SetHandle(ValueHandle):
     """A set of its own, made of `values`. `set_of` makes a handle on a key instead.
 
     The thresholds are those of set-max-intset-entries, set-max-listpack-entries and set-max-listpack-value.
     """
 
-    cdef Memory own_memory
-    cdef Set value
     cdef SetRules rules
     cdef uint64_t random
-    cdef DatabaseHandle database     # None: the set is the handle's own
-    cdef bytes key
 
     def __cinit__(self):
-        self.own_memory.used_bytes = self.own_memory.peak_bytes = 0
-        self.value.memory = &self.own_memory
-        self.value.pointer = NULL
+        self.type = TYPE_SET
         self.rules.seed0 = 1
         self.rules.seed1 = 2
         self.random = 88172645463325252
@@ -99,43 +83,8 @@ cdef class SetHandle:
         for value in values:
             self.add(value)
 
-    def __dealloc__(self):
-        if self.database is None and self.value.pointer != NULL:
-            value_free(&self.own_memory, self.value.encoding, self.value.pointer)
-
-    cdef bint load(self) except -1:
-        """Have `value` be the set; False if there is none. CommandError (WRONGTYPE) if the key is of another type."""
-        cdef Entry *entry
-        if self.database is None:
-            return self.value.pointer != NULL
-        entry = self.database.entry_of(self.key)
-        if entry == NULL:
-            return False
-        if entry_type(entry) != TYPE_SET:
-            raise CommandError("WRONGTYPE Operation against a key holding the wrong kind of value")
-        self.value.encoding = entry_encoding(entry)
-        self.value.pointer = entry_pointer(entry)
-        return True
-
     cdef int store(self) except -1:
-        cdef Entry *entry
-        cdef size_t length
-        cdef bint empty = set_size(&self.value) == 0
-        if self.database is None:
-            if empty:
-                value_free(self.value.memory, self.value.encoding, self.value.pointer)
-                self.value.pointer = NULL
-            return 0
-        length = <size_t>len(self.key)
-        entry = self.database.entry_of(self.key)
-        if entry != NULL:
-            entry_set_pointer(entry, self.value.encoding, self.value.pointer)
-        else:
-            database_set_pointer(self.database.database, self.database.hash_of(self.key), self.key, length, TYPE_SET,
-                                 self.value.encoding, self.value.pointer, False)
-        if empty:
-            database_delete(self.database.database, self.database.hash_of(self.key), self.key, length, False)
-        return 0
+        return self.put(set_size(&self.value) == 0)
 
     # ---- looking ----------------------------------------------------------------------------------------------------
 
@@ -149,20 +98,6 @@ cdef class SetHandle:
         cdef Member member
         member_set(&member, value, <size_t>len(value))
         return self.load() and set_contains(&self.value, &member)
-
-    @property
-    def encoding(self):
-        """What OBJECT ENCODING says: intset, listpack or hashtable. None if there is no set."""
-        return (<bytes>value_kind(self.value.encoding).name).decode() if self.load() else None
-
-    @property
-    def used_bytes(self):
-        """What the allocator gave for a set of the handle's own."""
-        return self.own_memory.used_bytes
-
-    def memory_usage(self, size_t samples=0):
-        """Bytes, of a table estimated from the first `samples` members (0: all)."""
-        return value_kind(self.value.encoding).memory_usage(self.value.pointer, samples) if self.load() else 0
 
     def members(self):
         """All members, in the order of the encoding."""
@@ -221,23 +156,13 @@ cdef class SetHandle:
         self.store()
         return removed
 
-    def clear_slice(self, size_t budget):
-        """Free at most `budget` members of a set of the handle's own; returns whether all is gone."""
-        if self.database is not None:
-            raise ValueError("a set under a key is freed by its database")
-        if self.value.pointer == NULL:
-            return True
-        return value_kind(self.value.encoding).free_slice(&self.own_memory, &self.value.pointer, budget)
-
     # ---- whole values -----------------------------------------------------------------------------------------------
 
     def copy(self):
         """A set of its own with the same members and encoding."""
         cdef SetHandle other = SetHandle()
         other.rules = self.rules
-        if self.load():
-            other.value.encoding = self.value.encoding
-            other.value.pointer = value_kind(self.value.encoding).copy(&other.own_memory, self.value.pointer)
+        other.copy_any(self)
         return other
 
     def block(self):
@@ -255,9 +180,7 @@ def set_of(DatabaseHandle database, bytes key, size_t intset_entries=512, size_t
            size_t value_bytes=64) -> SetHandle:
     """The set under a key, which need not exist yet. It tells nobody of changes: that is its user's to do."""
     cdef SetHandle handle = SetHandle((), intset_entries, listpack_entries, value_bytes)
-    handle.database = database
-    handle.key = key
-    handle.value.memory = database.database.keyspace.memory
+    handle.attach(database, key)
     handle.rules.seed0 = database.database.keys.seed0
     handle.rules.seed1 = database.database.keys.seed1
     return handle

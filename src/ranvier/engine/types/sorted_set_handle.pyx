@@ -1,25 +1,14 @@
-"""Python's view of a sorted set: a handle, and scores in text.
-
-A handle is either on a key or holds a sorted set of its own. One on a key keeps no entry and no address between two
-calls: `load` looks the key up, `store` writes the value back, and a sorted set that became empty goes with its key.
-"""
+"""Python's view of a sorted set: a handle (`value_handle`), and scores in text."""
 
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from ranvier.engine.memory cimport Memory, release, resize
-from ranvier.engine.store.database cimport database_delete, database_set_pointer
-from ranvier.engine.store.entry cimport (
-    ENCODING_LISTPACK, ENCODING_ORDERED, TYPE_SORTED_SET, Entry, entry_encoding, entry_pointer, entry_set_pointer,
-    entry_type,
-)
+from ranvier.engine.store.entry cimport ENCODING_LISTPACK, ENCODING_ORDERED, TYPE_SORTED_SET
 from ranvier.engine.store.handles cimport DatabaseHandle
 from ranvier.engine.store.table cimport table_scan
-from ranvier.engine.store.value cimport value_free, value_kind
-from ranvier.engine.types.listpack cimport (
-    INTEGER_TEXT_BYTES, Listpack, element_text, listpack_bytes, listpack_is_valid, listpack_size,
-)
+from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_is_valid, listpack_size
 from ranvier.engine.types.ordered cimport PROBE_NAME, PROBE_SCORE, Member, Ordered, Probe, member_text
 from ranvier.engine.types.ordered_value cimport ordered_contradiction
 from ranvier.engine.types.score cimport SCORE_TEXT_BYTES, print_score, print_score_plainly
@@ -27,12 +16,11 @@ from ranvier.engine.types.score cimport parse_score as read_score
 from ranvier.engine.types.score cimport parse_score_limit as read_score_limit
 from ranvier.engine.types.sorted_set cimport (
     ADD_ADDED, ADD_GREATER, ADD_INCREMENT, ADD_LESS, ADD_NEW, ADD_NOT_A_NUMBER, ADD_NOTHING, ADD_PRESENT, ADD_SAME,
-    ADD_UPDATED, Ranks, Scored, SortedSet, SortedSetPolicy, Spot, sorted_set_add, sorted_set_between,
-    sorted_set_count, sorted_set_expect, sorted_set_new, sorted_set_rank, sorted_set_remove, sorted_set_remove_ranks,
-    sorted_set_score, sorted_set_seek, sorted_set_settle, spot_read, spot_step,
+    ADD_UPDATED, Ranks, Scored, SortedSetPolicy, Spot, sorted_set_add, sorted_set_between, sorted_set_count,
+    sorted_set_expect, sorted_set_new, sorted_set_rank, sorted_set_remove, sorted_set_remove_ranks, sorted_set_score,
+    sorted_set_seek, sorted_set_settle, spot_read, spot_step,
 )
-
-from ranvier.errors import CommandError
+from ranvier.engine.types.value_handle cimport ValueHandle, element_to_bytes
 
 cdef enum:
     SCAN_EFFORT = 10             # home buckets looked at for each member asked for, as long as they are empty
@@ -71,10 +59,7 @@ def format_score_plainly(double score) -> bytes:
 
 
 cdef tuple pair_of(const Scored *scored):
-    cdef char[INTEGER_TEXT_BYTES] scratch
-    cdef size_t length
-    cdef const char *text = element_text(&scored.member, scratch, &length)
-    return text[:length], scored.score
+    return element_to_bytes(&scored.member), scored.score
 
 
 # Members that a scan visits, in an array that grows.
@@ -94,23 +79,17 @@ cdef void collect(void *context, void *item) noexcept nogil:
     found.count += 1
 
 
-cdef class SortedSetHandle:
+cdef class SortedSetHandle(ValueHandle):
     """A sorted set of its own, made of (member, score) pairs. `sorted_set_of` makes a handle on a key instead.
 
     `entries` and `value_bytes` are zset-max-listpack-entries and zset-max-listpack-value: a set with more members, or a
     longer one, is an index.
     """
 
-    cdef Memory own_memory
-    cdef SortedSet value
     cdef SortedSetPolicy policy
-    cdef DatabaseHandle database     # None: the sorted set is the handle's own
-    cdef bytes key
 
     def __cinit__(self):
-        self.own_memory.used_bytes = self.own_memory.peak_bytes = 0
-        self.value.memory = &self.own_memory
-        self.value.pointer = NULL
+        self.type = TYPE_SORTED_SET
 
     def __init__(self, pairs=(), size_t entries=128, size_t value_bytes=64):
         self.policy.entries = entries
@@ -119,25 +98,6 @@ cdef class SortedSetHandle:
         for member, score in pairs:
             self.add(member, score)
 
-    def __dealloc__(self):
-        if self.database is None and self.value.pointer != NULL:
-            value_free(&self.own_memory, self.value.encoding, self.value.pointer)
-
-    cdef bint load(self) except -1:
-        """Have `value` be the sorted set; False if there is none. CommandError (WRONGTYPE) if the key is of another
-        type."""
-        cdef Entry *entry
-        if self.database is None:
-            return self.value.pointer != NULL
-        entry = self.database.entry_of(self.key)
-        if entry == NULL:
-            return False
-        if entry_type(entry) != TYPE_SORTED_SET:
-            raise CommandError("WRONGTYPE Operation against a key holding the wrong kind of value")
-        self.value.encoding = entry_encoding(entry)
-        self.value.pointer = entry_pointer(entry)
-        return True
-
     cdef int begin(self) except -1:
         """As `load`, but make a sorted set where there is none; `store` follows."""
         if not self.load():
@@ -145,27 +105,7 @@ cdef class SortedSetHandle:
         return 0
 
     cdef int store(self) except -1:
-        cdef Entry *entry
-        cdef size_t length
-        cdef bint empty = sorted_set_count(&self.value) == 0
-        if self.database is None:
-            if empty:
-                value_free(self.value.memory, self.value.encoding, self.value.pointer)
-                self.value.pointer = NULL
-            return 0
-        length = <size_t>len(self.key)
-        entry = self.database.entry_of(self.key)
-        if entry != NULL:
-            entry_set_pointer(entry, self.value.encoding, self.value.pointer)
-        elif empty:
-            value_free(self.value.memory, self.value.encoding, self.value.pointer)
-            return 0
-        else:
-            database_set_pointer(self.database.database, self.database.hash_of(self.key), self.key, length,
-                                 TYPE_SORTED_SET, self.value.encoding, self.value.pointer, False)
-        if empty:
-            database_delete(self.database.database, self.database.hash_of(self.key), self.key, length, False)
-        return 0
+        return self.put(sorted_set_count(&self.value) == 0)
 
     # ---- looking ----------------------------------------------------------------------------------------------------
 
@@ -177,22 +117,6 @@ cdef class SortedSetHandle:
 
     def __iter__(self):
         return iter(self.range_by_rank())
-
-    @property
-    def encoding(self):
-        """What OBJECT ENCODING says: listpack or skiplist. None if there is no sorted set."""
-        if not self.load():
-            return None
-        return (<bytes>value_kind(self.value.encoding).name).decode()
-
-    @property
-    def used_bytes(self):
-        """What the allocator gave for a sorted set of the handle's own."""
-        return self.own_memory.used_bytes
-
-    def memory_usage(self, size_t samples=0):
-        """Bytes, of an index estimated from the first `samples` members (0: all)."""
-        return value_kind(self.value.encoding).memory_usage(self.value.pointer, samples) if self.load() else 0
 
     def score(self, bytes member):
         """None if there is no such member."""
@@ -357,21 +281,11 @@ cdef class SortedSetHandle:
             sorted_set_settle(&self.value, &self.policy)
             self.store()
 
-    def clear_slice(self, size_t budget):
-        """Free at most `budget` allocations of a sorted set of the handle's own; returns whether all is gone."""
-        if self.database is not None:
-            raise ValueError("a sorted set under a key is freed by its database")
-        if self.value.pointer == NULL:
-            return True
-        return value_kind(self.value.encoding).free_slice(&self.own_memory, &self.value.pointer, budget)
-
     def copy(self):
         """A sorted set of its own with the same members and encoding."""
         cdef SortedSetHandle other = SortedSetHandle(
             entries=self.policy.entries, value_bytes=self.policy.value_bytes)
-        if self.load():
-            other.value.encoding = self.value.encoding
-            other.value.pointer = value_kind(self.value.encoding).copy(&other.own_memory, self.value.pointer)
+        other.copy_any(self)
         return other
 
     def check(self):
@@ -396,9 +310,7 @@ cdef class SortedSetHandle:
 def sorted_set_of(DatabaseHandle database, bytes key, size_t entries=128, size_t value_bytes=64) -> SortedSetHandle:
     """The sorted set under a key, which need not exist yet. It tells nobody of changes: that is its user's to do."""
     cdef SortedSetHandle handle = SortedSetHandle(entries=entries, value_bytes=value_bytes)
-    handle.database = database
-    handle.key = key
-    handle.value.memory = database.database.keyspace.memory
+    handle.attach(database, key)
     handle.policy.seed0 = database.database.keys.seed0
     handle.policy.seed1 = database.database.keys.seed1
     return handle
