@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,10 +32,13 @@ class Started:
     ) -> None:
         """`content` goes to standard input; `open_files` is a limit on them."""
         limit = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh"] if open_files else []
+        # A directory of its own: by default a server saves what it holds where it was started.
+        self.directory = tempfile.TemporaryDirectory(prefix="ranvier-test-cli-")
+        modules = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
         self.process = subprocess.Popen(
             [*limit, *COMMAND, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "PYTHONPATH": modules, **(environment or {})}, cwd=self.directory.name,
         )  # fmt: skip
         assert self.process.stdin is not None
         self.process.stdin.write(content)
@@ -73,6 +77,7 @@ def started() -> Iterator[list[Started]]:
         server.process.wait()
         assert server.process.stdout is not None
         server.process.stdout.close()
+        server.directory.cleanup()
 
 
 def run(*arguments: str, content: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -158,7 +163,7 @@ def test_a_directory_that_may_not_be_written_to_stops_the_start(
 
 def test_start_up_lines_are_those_that_tools_wait_for(started: list[Started]) -> None:
     port = free_port()
-    server = Started("--port", str(port), "--save", "", "--rdbchecksum", "yes", "--loadmodule", "", "--hz", "20")
+    server = Started("--port", str(port), "--save", "", "--tls-replication", "yes", "--loadmodule", "", "--hz", "20")
     started.append(server)
     lines = server.read_until("Ready to accept connections tcp")
     texts = "\n".join(lines)
@@ -166,9 +171,9 @@ def test_start_up_lines_are_those_that_tools_wait_for(started: list[Started]) ->
     assert f"Running mode=standalone, port={port}." in lines
     assert lines[-2:] == ["Server initialized", "Ready to accept connections tcp"]
     warnings = [line for line in lines if "does not act upon" in line]
-    assert [warning.partition(": ")[2] for warning in warnings] == ["rdbchecksum, loadmodule"]
+    assert [warning.partition(": ")[2] for warning in warnings] == ["tls-replication, loadmodule"]
     with Wire(port) as wire:
-        assert wire.call("CONFIG", "GET", "rdbchecksum").plain() == [b"rdbchecksum", b"yes"]
+        assert wire.call("CONFIG", "GET", "tls-replication").plain() == [b"tls-replication", b"yes"]
     assert server.end() == 0
 
 

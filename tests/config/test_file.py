@@ -205,8 +205,8 @@ def test_output_limits_change_only_the_classes_they_name() -> None:
 
 def test_options_that_do_nothing_yet_are_named_and_obeyed_ones_are_not() -> None:
     assert read("", "--port", "0", "--save", "", "--appendonly", "no", "--hz", "20").without_effect() == []
-    names = ["rdbchecksum", "save", "loadmodule", "lua-replicate-commands", "replica-priority"]
-    text = "rdbchecksum yes\nsave 1 1\nloadmodule ''\nlua-replicate-commands yes\nslave-priority 1"
+    names = ["tls-replication", "loadmodule", "lua-replicate-commands", "io-threads"]
+    text = "tls-replication yes\nsave 1 1\nloadmodule ''\nlua-replicate-commands yes\nio-threads 4"
     assert read(text).without_effect() == names
 
 

@@ -91,7 +91,7 @@ SECTIONS: Final[dict[str, dict[str, Figure]]] = {
         "aof_enabled": 0, "aof_rewrite_in_progress": 0, "aof_rewrite_scheduled": 0, "aof_last_rewrite_time_sec": -1,
         "aof_current_rewrite_time_sec": -1, "aof_last_bgrewrite_status": "ok", "aof_rewrites": 0,
         "aof_rewrites_consecutive_failures": 0, "aof_last_write_status": "ok", "aof_last_cow_size": 0,
-        "module_fork_in_progress": 0, "module_fork_last_cow_size": 0, "slot_migration_fork_in_progress": 0,
+        "module_fork_in_progress": 0, "module_fork_last_cow_size": 0,
         "loading_start_time": 0, "loading_total_bytes": 0, "loading_rdb_used_mem": 0, "loading_loaded_bytes": 0,
         "loading_loaded_perc": "0.00", "loading_eta_seconds": 0,
     },
