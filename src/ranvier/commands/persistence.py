@@ -29,7 +29,8 @@ def background_save(client: Client, args: list[bytes]) -> Reply:
         raise CommandError("ERR syntax error")
     if word == b"CANCEL":
         return CANCELLED if client.server.snapshots.cancel_command() else SCHEDULED_CANCELLED
-    return STARTED if client.server.snapshots.background_command(schedule=bool(args)) else SCHEDULED
+    started = client.server.snapshots.background_command(schedule=bool(args), wait=client.deny_blocking)
+    return STARTED if started else SCHEDULED
 
 
 def last_save(client: Client, args: list[bytes]) -> Reply:

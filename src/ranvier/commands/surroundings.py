@@ -135,8 +135,8 @@ class Snapshots(Protocol):
     def save_command(self) -> None:
         """SAVE"""
 
-    def background_command(self, schedule: bool) -> bool:
-        """BGSAVE [SCHEDULE]; False: it waits for another child."""
+    def background_command(self, *, schedule: bool, wait: bool) -> bool:
+        """BGSAVE [SCHEDULE]; False: it waits for another child, or because it is to `wait`."""
 
     def cancel_command(self) -> bool:
         """BGSAVE CANCEL; False: it was only scheduled."""

@@ -269,14 +269,17 @@ class Snapshots:
         if not self.save():
             raise CommandError(FAILED)
 
-    def background_command(self, schedule: bool) -> bool:
-        """BGSAVE; False: it is scheduled. Raises CommandError."""
+    def background_command(self, *, schedule: bool, wait: bool) -> bool:
+        """BGSAVE; False: it is scheduled. Raises CommandError.
+
+        `wait`: not here, in the middle of a transaction.
+        """
         kind = self._children.kind
         if kind in (ChildKind.SNAPSHOT, ChildKind.SYNCHRONISATION):
             raise CommandError(IN_PROGRESS)
-        if kind is not None:
-            if not schedule:
-                raise CommandError(OTHER_CHILD)
+        if kind is not None and not (schedule or wait):
+            raise CommandError(OTHER_CHILD)
+        if kind is not None or wait:
             self._scheduled = True
             return False
         if not self.save_in_background():
@@ -317,7 +320,6 @@ class Snapshots:
             self._warn(f"Cannot load {self.path}: {error}")
             raise CommandError(NOT_RELOADED) from None
         self.loaded(file.loader)
-        self.saved_elsewhere()
         self._notice("DB reloaded by DEBUG RELOAD")
 
     def run_due(self) -> None:
@@ -372,10 +374,6 @@ class Snapshots:
         self._notice(
             f"Done loading RDB, keys loaded: {loader.keys_loaded}, keys expired: {loader.keys_expired}."
         )
-
-    def saved_elsewhere(self) -> None:
-        """What the server holds now lies in a file: no change waits for a snapshot (after loading)."""
-        self._saved_dirty = self._engine.dirty
 
     # ---- the end, and figures ---------------------------------------------------------------------------------------
 
