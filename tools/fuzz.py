@@ -37,7 +37,7 @@ SANITIZED_TESTS = [
     *("tests/engine", "tests/differential/test_protocol.py", "tests/differential/test_commands.py"),
     *("tests/lifecycle/test_reading.py", "tests/lifecycle/test_writing.py", "tests/lifecycle/test_closing.py"),
     *("tests/modes", "tests/model", "tests/lifecycle/test_slow_subscriber.py"),
-    *("tests/commands", "tests/differential/machines"),
+    *("tests/commands", "tests/differential/machines", "tests/persistence"),
 ]
 SANITIZED_TEST_OPTIONS = ["--differential-requests", "120", "--timeout", "600", "-p", "no:cacheprovider"]
 # Tests that measure memory or processor time, which the sanitizers change by their nature.
@@ -131,6 +131,7 @@ def sanitizer_environment() -> dict[str, str]:
         **os.environ,
         "LD_PRELOAD": " ".join(libraries),
         "PYTHONMALLOC": "malloc",
+        "RANVIER_SNAPSHOT_MUTATIONS": "10000",
         "PYTHONPATH": f"{SANITIZED / 'lib'}{os.pathsep}{ROOT / 'tests'}",
         # The interpreter never frees some of what it allocates: leaks are what tests/lifecycle/test_leaks.py finds.
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",

@@ -375,6 +375,10 @@ class Snapshots:
             f"Done loading RDB, keys loaded: {loader.keys_loaded}, keys expired: {loader.keys_expired}."
         )
 
+    def saved_elsewhere(self) -> None:
+        """What the server holds now lies in a file: no change waits for a snapshot (after loading)."""
+        self._saved_dirty = self._engine.dirty
+
     # ---- the end, and figures ---------------------------------------------------------------------------------------
 
     @property
