@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.memory import memory_server
+from harness.memory import memory_server, turn
 from harness.waiting import eventually
 from ranvier.commands.gates import Gate
 from ranvier.errors import LoadError
@@ -238,6 +238,6 @@ def test_without_descriptors_the_server_writes_itself(tmp_path: Path) -> None:
         server.snapshots._files = Plain()
         server.engine.databases[0].set(b"k", b"v")
         assert server.snapshots.save_in_background()
-        server.engine.run_posted()  # type: ignore[attr-defined]
+        turn(server)
         assert os.listdir(tmp_path) == ["dump.rdb"]
         assert server.snapshots.figures()["rdb_saves"] == 1

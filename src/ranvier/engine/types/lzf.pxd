@@ -11,8 +11,8 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 cdef enum:
-    LZF_TABLE_BITS = 13
     LZF_TABLE_SLOTS = 8192
+    LZF_LEAST_TABLE_BITS = 7
     LZF_DISTANCE = 8192          # farthest copy
     LZF_COPY_BYTES = 264         # longest copy
     LZF_LITERAL_BYTES = 32       # longest run of literals
@@ -20,9 +20,9 @@ cdef enum:
     LZF_EXPANSION = 88           # 264 bytes from 3
 
 
-cdef inline uint32_t lzf_slot(const uint8_t *p) noexcept nogil:
-    """Where the three bytes at `p` are remembered (Knuth's multiplicative hash)."""
-    return ((p[0] | (<uint32_t>p[1] << 8) | (<uint32_t>p[2] << 16)) * <uint32_t>2654435761) >> (32 - LZF_TABLE_BITS)
+cdef inline uint32_t lzf_slot(const uint8_t *p, int bits) noexcept nogil:
+    """Where the three bytes at `p` are remembered, of 2**bits places (Knuth's multiplicative hash)."""
+    return ((p[0] | (<uint32_t>p[1] << 8) | (<uint32_t>p[2] << 16)) * <uint32_t>2654435761) >> (32 - bits)
 
 
 cdef inline bint lzf_literals(const uint8_t *source, size_t count, uint8_t *target, size_t room,
@@ -49,11 +49,15 @@ cdef inline size_t lzf_compress(const uint8_t *source, size_t length, uint8_t *t
     cdef size_t written = 0
     cdef size_t candidate, distance, matched, longest
     cdef uint32_t slot
+    cdef int bits = LZF_LEAST_TABLE_BITS
     if length >= 0xffffffffU:
         return 0
-    memset(last_seen, 0, sizeof(last_seen))
+    # A short string needs few of the places: clearing all of them would take longer than to compress it.
+    while <size_t>1 << bits < length and 1 << bits < LZF_TABLE_SLOTS:
+        bits += 1
+    memset(last_seen, 0, sizeof(uint32_t) << bits)
     while at + LZF_LEAST_COPY_BYTES <= length:
-        slot = lzf_slot(source + at)
+        slot = lzf_slot(source + at, bits)
         candidate = last_seen[slot]
         last_seen[slot] = <uint32_t>(at + 1)
         distance = at + 1 - candidate
@@ -80,7 +84,7 @@ cdef inline size_t lzf_compress(const uint8_t *source, size_t length, uint8_t *t
         literal = at + matched
         at += 1
         while at < literal and at + LZF_LEAST_COPY_BYTES <= length:
-            last_seen[lzf_slot(source + at)] = <uint32_t>(at + 1)
+            last_seen[lzf_slot(source + at, bits)] = <uint32_t>(at + 1)
             at += 1
         at = literal
     if not lzf_literals(source + literal, length - literal, target, room, &written):
