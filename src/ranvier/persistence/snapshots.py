@@ -375,6 +375,15 @@ class Snapshots:
             f"Done loading RDB, keys loaded: {loader.keys_loaded}, keys expired: {loader.keys_expired}."
         )
 
+    def forget_synchronisation_file(self, path: str) -> None:
+        """A file that served a synchronisation alone is not needed any more: rdb-del-sync-files.
+
+        It stays where the server keeps files anyway: with save points, or an append-only file.
+        """
+        configuration = self._configuration
+        if configuration.rdb_del_sync_files and not configuration.save and not configuration.appendonly:
+            self._forget_file(path)
+
     def saved_elsewhere(self) -> None:
         """What the server holds now lies in a file: no change waits for a snapshot (after loading)."""
         self._saved_dirty = self._engine.dirty
