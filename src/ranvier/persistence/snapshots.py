@@ -375,13 +375,12 @@ class Snapshots:
             f"Done loading RDB, keys loaded: {loader.keys_loaded}, keys expired: {loader.keys_expired}."
         )
 
-    def forget_synchronisation_file(self, path: str) -> None:
+    def forget_synchronisation_file(self, path: str, *, append_only: bool) -> None:
         """A file that served a synchronisation alone is not needed any more: rdb-del-sync-files.
 
-        It stays where the server keeps files anyway: with save points, or an append-only file.
+        It stays where the server keeps files anyway: with save points, or with an append-only file.
         """
-        configuration = self._configuration
-        if configuration.rdb_del_sync_files and not configuration.save and not configuration.appendonly:
+        if self._configuration.rdb_del_sync_files and not self.points and not append_only:
             self._forget_file(path)
 
     def saved_elsewhere(self) -> None:
