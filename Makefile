@@ -18,10 +18,10 @@ PYTEST ?=
 
 ENGINE_SOURCES := setup.py $(shell find src/ranvier/engine -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: help serve test bench fuzz model nightly faults lint wheel clean
+.PHONY: help serve test bench fuzz model nightly faults crashes lint wheel clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 serve: $(VENV)/.installed ## build, install and start the server in the foreground [PORT=6379]
 	@exec $(BIN)/ranvier --port $(PORT)
@@ -45,6 +45,10 @@ nightly: $(VENV)/.test-ready ## the long forms of tests: every type's machine an
 
 faults: $(VENV)/.test-ready ## every system call of a conversation fails, with every error that it can
 	@RANVIER_EVERY_FAULT=1 $(BIN)/python -m pytest -o timeout=900 tests/lifecycle/test_failing_calls.py
+
+crashes: $(VENV)/.test-ready ## 1,000 power cuts on a simulated disk and 200 times kill -9, with each fsync policy
+	@RANVIER_CRASH_ROUNDS=1000 RANVIER_KILL_ROUNDS=200 $(BIN)/python -m pytest -o timeout=7200 \
+		tests/persistence/test_power_cuts.py tests/persistence/test_kill.py
 
 lint: $(VENV)/.test-ready ## ruff, mypy and cython-lint
 	@$(BIN)/ruff check src tests tools setup.py

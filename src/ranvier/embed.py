@@ -78,7 +78,10 @@ class Server:
             ready.set()          # whatever ended it: nobody waits for ever
 
     def stop(self) -> None:
-        """Flush what is owed, close everything, and wait for the thread to end. Idempotent."""
+        """Flush what is owed, close everything, and wait for the thread to end. Idempotent.
+
+        Raises PersistenceError when the server has ended by itself, because it could not keep what it promised.
+        """
         if self._thread is None or self._server is None:
             return
         server = self._server
@@ -89,6 +92,8 @@ class Server:
             server.post(server.end.end_now)
             self._thread.join()
         self._thread = self._server = None
+        if server.failure is not None:
+            raise server.failure
 
     @property
     def core(self) -> CoreServer:

@@ -21,6 +21,12 @@ class Recorder:
         if hook == self.refusing and self.configuration.maxclients != 10000:
             raise ConfigurationError(self.reason)
 
+    def apply_append_base(self) -> None:
+        self._called("apply_append_base")
+
+    def apply_append_only(self) -> None:
+        self._called("apply_append_only")
+
     def apply_client_limits(self) -> None:
         self._called("apply_client_limits")
 

@@ -4,14 +4,14 @@ import threading
 from collections.abc import Callable
 
 from harness.waiting import eventually
-from ranvier.persistence.background import BackgroundThread
+from ranvier.persistence.background import BackgroundThreads
 
 
 def test_work_is_done_in_order_and_told_where_it_is_posted() -> None:
     posted: list[Callable[[], object]] = []
     done: list[int] = []
     told: list[OSError | None] = []
-    background = BackgroundThread(posted.append)
+    background = BackgroundThreads(posted.append)
     before = threading.active_count()
     failure = OSError(28, "full")
 
@@ -33,7 +33,7 @@ def test_work_is_done_in_order_and_told_where_it_is_posted() -> None:
 
 
 def test_an_end_waits_for_what_was_submitted() -> None:
-    background = BackgroundThread(lambda call: None)
+    background = BackgroundThreads(lambda call: None)
     background.close()
     gate = threading.Event()
     done: list[int] = []
@@ -42,3 +42,13 @@ def test_an_end_waits_for_what_was_submitted() -> None:
     threading.Timer(0.01, gate.set).start()
     background.close()
     assert done == [1]
+
+
+def test_a_sync_does_not_wait_for_slow_work() -> None:
+    background = BackgroundThreads(lambda call: None)
+    gate, done = threading.Event(), threading.Event()
+    background.submit(gate.wait, lambda error: None, slow=True)
+    background.submit(done.set, lambda error: None)
+    assert done.wait(15)
+    gate.set()
+    background.close()

@@ -43,6 +43,8 @@ HTSTATS-KEY <key> [full]
     The hash table of a value.
 LISTPACK <key>
     Print the elements of a listpack to the standard output.
+LOADAOF
+    Load the append-only file in place of the data set.
 LOG <message>
     Write <message> to the log.
 OBJECT <key> [fast]
@@ -199,6 +201,11 @@ def _reload(client: Client, words: list[bytes]) -> Reply:
     return OK
 
 
+def _load_append_only(client: Client, words: list[bytes]) -> Reply:
+    client.server.append_only.reload_command()
+    return OK
+
+
 def _match_at_random() -> Reply:
     choose = random.Random(1)
     for _ in range(GLOB_TESTS):
@@ -309,6 +316,7 @@ _SUBCOMMANDS: Final[dict[bytes, tuple[int, int | None, Subcommand]]] = {
     b"HTSTATS": (1, 2, lambda client, arguments: _table_statistics(client, arguments[0])),
     b"HTSTATS-KEY": (1, 2, lambda client, arguments: _key_statistics(client, arguments[0])),
     b"LISTPACK": (1, 1, lambda client, arguments: _listpack(client, arguments[0])),
+    b"LOADAOF": (0, 0, _load_append_only),
     b"LOG": (1, 1, _log),
     b"OBJECT": (1, 2, lambda client, arguments: _object(client, arguments[0], option(arguments[-1]) == b"FAST")),
     b"POPULATE": (1, 3, _populate),

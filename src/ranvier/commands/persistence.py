@@ -33,6 +33,11 @@ def background_save(client: Client, args: list[bytes]) -> Reply:
     return STARTED if started else SCHEDULED
 
 
+def rewrite_append_only(client: Client, args: list[bytes]) -> Reply:
+    """BGREWRITEAOF"""
+    return Status(client.server.append_only.rewrite_command())
+
+
 def last_save(client: Client, args: list[bytes]) -> Reply:
     """LASTSAVE"""
     return client.server.snapshots.last_save_seconds

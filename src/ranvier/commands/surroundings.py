@@ -145,6 +145,16 @@ class Snapshots(Protocol):
         """DEBUG RELOAD"""
 
 
+class AppendOnly(Protocol):
+    """The server's append-only file; see `persistence/append_only`. What fails raises CommandError."""
+
+    def rewrite_command(self) -> str:
+        """BGREWRITEAOF: the status."""
+
+    def reload_command(self) -> None:
+        """DEBUG LOADAOF"""
+
+
 class Server(Protocol):
     """The server that owns the client."""
 
@@ -164,6 +174,8 @@ class Server(Protocol):
     def latency(self) -> Latency: ...
     @property
     def snapshots(self) -> Snapshots: ...
+    @property
+    def append_only(self) -> AppendOnly: ...
 
     skip_checksums: bool
     """Whether RESTORE believes payloads without looking at their checksums (DEBUG)."""

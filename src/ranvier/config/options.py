@@ -36,6 +36,12 @@ class ApplyTarget(Protocol):
     back, and the hooks that went before it are called again.
     """
 
+    def apply_append_base(self) -> None:
+        """`aof-use-rdb-preamble`, whose other value is refused."""
+
+    def apply_append_only(self) -> None:
+        """`appendonly`, `appendfsync`, `aof-timestamp-enabled`."""
+
     def apply_client_limits(self) -> None:
         """Time-outs, buffer limits, accept batch, protected mode, trusted proxies."""
 
@@ -120,6 +126,17 @@ class Configuration:
     """The option values of one server. Attribute names are option names with their unit at the end."""
 
     admin_port = Attribute[int]("admin-port")
+    aof_disable_auto_gc = Attribute[bool]("aof-disable-auto-gc")
+    aof_load_truncated = Attribute[bool]("aof-load-truncated")
+    aof_rewrite_incremental_fsync = Attribute[bool]("aof-rewrite-incremental-fsync")
+    aof_timestamp_enabled = Attribute[bool]("aof-timestamp-enabled")
+    aof_use_rdb_preamble = Attribute[bool]("aof-use-rdb-preamble")
+    appenddirname = Attribute[str]("appenddirname")
+    appendfilename = Attribute[str]("appendfilename")
+    appendfsync = Attribute[str]("appendfsync")
+    appendonly = Attribute[bool]("appendonly")
+    auto_aof_rewrite_min_size_bytes = Attribute[int]("auto-aof-rewrite-min-size")
+    auto_aof_rewrite_percentage = Attribute[int]("auto-aof-rewrite-percentage")
     always_show_logo = Attribute[bool]("always-show-logo")
     availability_zone = Attribute[str]("availability-zone")
     bind = Attribute[tuple[str, ...]]("bind")
@@ -162,6 +179,7 @@ class Configuration:
     maxmemory_policy = Attribute[str]("maxmemory-policy")
     maxmemory_samples = Attribute[int]("maxmemory-samples")
     mptcp = Attribute[bool]("mptcp")
+    no_appendfsync_on_rewrite = Attribute[bool]("no-appendfsync-on-rewrite")
     notify_keyspace_events = Attribute[str]("notify-keyspace-events")
     pidfile = Attribute[str]("pidfile")
     port = Attribute[int]("port")

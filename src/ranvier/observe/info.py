@@ -92,6 +92,8 @@ SECTIONS: Final[dict[str, dict[str, Figure]]] = {
         "aof_current_rewrite_time_sec": -1, "aof_last_bgrewrite_status": "ok", "aof_rewrites": 0,
         "aof_rewrites_consecutive_failures": 0, "aof_last_write_status": "ok", "aof_last_cow_size": 0,
         "module_fork_in_progress": 0, "module_fork_last_cow_size": 0,
+        "aof_current_size": 0, "aof_base_size": 0, "aof_pending_rewrite": 0, "aof_buffer_length": 0,
+        "aof_pending_bio_fsync": 0, "aof_delayed_fsync": 0,
         "loading_start_time": 0, "loading_total_bytes": 0, "loading_rdb_used_mem": 0, "loading_loaded_bytes": 0,
         "loading_loaded_perc": "0.00", "loading_eta_seconds": 0,
     },
@@ -144,6 +146,8 @@ _ON_REQUEST: Final = frozenset({"commandstats", "latencystats"})
 
 # Shown only when the server gives them.
 PASSING: Final = frozenset({
+    "aof_current_size", "aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync",
+    "aof_delayed_fsync",
     "loading_start_time", "loading_total_bytes", "loading_rdb_used_mem", "loading_loaded_bytes", "loading_loaded_perc",
     "loading_eta_seconds",
 })

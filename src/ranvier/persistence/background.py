@@ -1,7 +1,10 @@
-"""Work on files that nobody waits for: a thread of the server's own, so that no turn stands still for a disk.
+"""Work on files that nobody waits for: threads of the server's own, so that no turn stands still for a disk.
 
-Invariant: what is submitted is done in its order, one after the other; the thread touches files alone, and everything
-that follows from its work is done in the server's thread, to which `post` brings it.
+Two lanes, each a thread that begins with its first work: one for what has to be quick (syncs), one for what may take
+long (removing a large file), so that a sync never waits for that.
+
+Invariant: what is submitted to a lane is done in its order, one after the other; the threads touch files alone, and
+everything that follows from their work is done in the server's thread, to which `post` brings it.
 """
 
 from __future__ import annotations
@@ -16,26 +19,30 @@ Done = Callable[[OSError | None], None]
 
 
 class Background(Protocol):
-    """Who does work on files aside: a thread, or a simulated disk in its own time."""
+    """Who does work on files aside: threads, or a simulated disk in its own time."""
 
-    def submit(self, work: Work, done: Done) -> None:
-        """Have `work` done behind what was submitted before; `done` learns in the server's thread how it ended."""
+    def submit(self, work: Work, done: Done, *, slow: bool = False) -> None:
+        """Have `work` done behind what was submitted before; `done` learns in the server's thread how it ended.
+
+        `slow` work is done behind other slow work, and nothing else waits for it.
+        """
 
     def close(self) -> None:
         """Return when everything that was submitted is done; what was to learn of it may not any more. Idempotent."""
 
 
-class BackgroundThread:
-    """A thread that begins with the first work (`Background`)."""
+class _Lane:
+    """A thread and what it has to do."""
 
-    def __init__(self, post: Callable[[Callable[[], object]], None]) -> None:
+    def __init__(self, name: str, post: Callable[[Callable[[], object]], None]) -> None:
+        self._name = name
         self._post = post
         self._queue: SimpleQueue[tuple[Work, Done] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def submit(self, work: Work, done: Done) -> None:
+    def put(self, work: Work, done: Done) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="ranvier-files", daemon=True)
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         self._queue.put((work, done))
 
@@ -54,6 +61,21 @@ class BackgroundThread:
             except OSError as error:
                 failure = error
             self._post(_Ended(done, failure))
+
+
+class BackgroundThreads:
+    """The threads of one server (`Background`)."""
+
+    def __init__(self, post: Callable[[Callable[[], object]], None]) -> None:
+        self._quick = _Lane("ranvier-sync", post)
+        self._slow = _Lane("ranvier-files", post)
+
+    def submit(self, work: Work, done: Done, *, slow: bool = False) -> None:
+        (self._slow if slow else self._quick).put(work, done)
+
+    def close(self) -> None:
+        self._quick.close()
+        self._slow.close()
 
 
 class _Ended:

@@ -79,6 +79,11 @@ class Manifest:
         history = self.history + tuple(replace(one, kind=HISTORY) for one in gone)
         return Manifest(part, history, self.increments[kept:], sequence, self.increment_sequence)
 
+    def behind(self, earlier: Manifest) -> Manifest:
+        """With sequence numbers that go on behind those that another manifest gave out."""
+        return replace(self, base_sequence=max(self.base_sequence, earlier.base_sequence),
+                       increment_sequence=max(self.increment_sequence, earlier.increment_sequence))
+
     def without(self, parts: Iterable[Part]) -> Manifest:
         """With these files of the past forgotten."""
         gone = set(parts)
@@ -110,8 +115,11 @@ def parse(text: str) -> Manifest:
             base = part
         else:
             (history if part.kind == HISTORY else increments).append(part)
-    return Manifest(base, tuple(history), tuple(increments), base.sequence if base is not None else 0,
-                    increments[-1].sequence if increments else 0)
+    # A name of the past is not given again while its file may still be there, on its way to be removed.
+    past = [part.sequence for part in history]
+    return Manifest(base, tuple(history), tuple(increments),
+                    max([base.sequence if base is not None else 0, *past]),
+                    max([increments[-1].sequence if increments else 0, *past]))
 
 
 def _part(line: str) -> Part:

@@ -18,6 +18,9 @@ def before_sleep(engine: Engine) -> None:
     engine.expire_keys(False)
     # What changed in this turn, by expiry too, is announced once to those who track prefixes, before replies leave.
     engine.tracking.broadcast()
+    # No reply leaves before its change is in the append-only file, under `appendfsync always` on the disk.
+    if engine.append_buffer.due:
+        engine.hooks.append_step()
     # Replies leave after everything that this turn did to the data set.
     engine.write_replies()
     # Closed clients are freed after the write step, which may close some, and before anything counts clients.

@@ -208,6 +208,10 @@ class EngineHooks:
         )
         self._server.log.log(VERBOSE, f"Refused connection addr={address} laddr={local_address} reason={reason}")
 
+    def append_step(self) -> None:
+        """A turn has changed something that the append-only file is to have. Raises PersistenceError."""
+        self._server.append_only.flush()
+
     def shutdown_step(self) -> None:
         """A turn ends while the server does."""
         self._server.end.step()

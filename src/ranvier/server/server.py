@@ -21,7 +21,7 @@ from ranvier.config.options import Configuration
 from ranvier.engine.client import ClientHandle
 from ranvier.engine.loop import Engine
 from ranvier.engine.phase import CLOSE_REASON_NAMES
-from ranvier.errors import ConfigurationError, ListenError
+from ranvier.errors import ConfigurationError, ListenError, PersistenceError
 from ranvier.modes.pause import Pause
 from ranvier.observe.closed import ClosedClients
 from ranvier.observe.info import render
@@ -29,8 +29,11 @@ from ranvier.observe.latency import LatencyMonitor
 from ranvier.observe.log import NOTICE, WARNING, ServerLog
 from ranvier.observe.redaction import SECRET_COMMANDS
 from ranvier.observe.slowlog import KINDS, Slowlog
+from ranvier.persistence.append_only import AppendOnly
+from ranvier.persistence.background import Background, BackgroundThreads
 from ranvier.persistence.children import Children
 from ranvier.persistence.disk_errors import DiskErrors
+from ranvier.persistence.environment import Environment
 from ranvier.persistence.files import Files, SystemFiles
 from ranvier.persistence.loading import Loading
 from ranvier.persistence.snapshots import Snapshots
@@ -62,8 +65,8 @@ class Server:
     """One server; any number of them live in a process, each with its own thread."""
 
     def __init__(self, configuration: Configuration, log: ServerLog, clock: Clock | None = None,
-                 files: Files | None = None) -> None:
-        """`files`: where its files are, the system's by default."""
+                 files: Files | None = None, background: Background | None = None) -> None:
+        """`files`: where its files are; `background`: who works on them aside. The system's, and a thread."""
         self.configuration = configuration
         self.log = log
         self.hooks = EngineHooks(self)
@@ -92,9 +95,15 @@ class Server:
         self.loading = Loading(self.engine, self._notice)
         self.snapshots = Snapshots(self.engine, configuration, self.files, self.children, self.disk_errors,
                                    notice=self._notice, warn=self._warn)
+        self.background = background or BackgroundThreads(self.post)
+        self.append_only = AppendOnly(Environment(
+            self.engine, configuration, self.files, self.background, self.children, self.snapshots, self.disk_errors,
+            self.loading, lambda: ClientHandle(self, "append-only file"), self._notice, self._warn,
+        ))
         self.loads_at_start = True              # an embedded server's data are its program's
         self.exit_status = 0                    # of a process that runs this server alone
         self.load_failure: Exception | None = None
+        self.failure: PersistenceError | None = None    # what ended it
         self.figures = Figures(self)
         self.end = Shutdown(self)
         self._any_port = False
@@ -160,12 +169,18 @@ class Server:
         try:
             load_data_set(self, when_ready)
             self.engine.run(before_sleep)
+            self.append_only.finish()
+        except PersistenceError as error:       # it stands in the log
+            self.failure = error
+            self.exit_status = 1
         finally:
             self.loading.cancel()
             self.children.kill()
             self.close_listeners()
             self.engine.close()
             self.spare_descriptors.fill(0)
+            self.append_only.close()
+            self.background.close()
 
     def post(self, action: Callable[[], object]) -> None:
         """Have the server's thread run `action`; any thread may call."""
@@ -310,6 +325,16 @@ class Server:
         self.total_connections = self.rejected_connections = 0
 
     # ---- options that changed ---------------------------------------------------------------------------------------
+
+    def apply_append_base(self) -> None:
+        if not self.configuration.aof_use_rdb_preamble:
+            raise ConfigurationError("the base of an append-only file is always a snapshot")
+
+    def apply_append_only(self) -> None:
+        try:
+            self.append_only.options_changed()
+        except PersistenceError as error:
+            raise ConfigurationError(error.reason) from None
 
     def apply_client_limits(self) -> None:
         configuration = self.configuration

@@ -20,6 +20,7 @@ from ranvier.commands.client_line import client_line
 from ranvier.errors import CommandError
 from ranvier.observe.log import NOTICE, WARNING
 from ranvier.persistence.children import ChildKind
+from ranvier.persistence.environment import State
 
 if TYPE_CHECKING:
     from ranvier.engine.client import ClientHandle
@@ -115,6 +116,7 @@ class Shutdown:
         if server.children.kind is ChildKind.SNAPSHOT:
             server.log.log(WARNING, "There is a child saving an .rdb. Killing it!")
             server.children.kill()
+        self._end_rewrite(flags)
         wanted = server.snapshots.points if flags.save is None else flags.save
         if not wanted or server.loading.active:
             return
@@ -125,6 +127,18 @@ class Shutdown:
             server.log.log(WARNING, "Error trying to save the DB, can't exit.")
             raise CommandError(FAILED)
         server.log.log(WARNING, "Error trying to save the DB, but the shutdown was forced.")
+
+    def _end_rewrite(self, flags: ShutdownFlags) -> None:
+        """A rewrite is of no use any more, unless it makes the first base: without that all would be lost."""
+        append_only, log = self._server.append_only, self._server.log
+        if append_only.state is State.BEGINNING:
+            if not flags.force:
+                log.log(WARNING, "Writing initial AOF, can't exit.")
+                raise CommandError(FAILED)
+            log.log(WARNING, "Writing initial AOF. Exit anyway.")
+        if append_only.rewrite.running:
+            log.log(WARNING, "There is a child rewriting the AOF. Killing it!")
+            append_only.rewrite.kill()
 
     def _wake(self) -> None:
         """Nothing: the timer has ended the poll, and `step` looks at the time."""

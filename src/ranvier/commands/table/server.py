@@ -11,6 +11,7 @@ COMMANDS = (
         "BGREWRITEAOF", 1, "admin noscript no_async_loading",
         since="1.0.0", complexity="O(1)",
         summary="Rewrites the append-only file in the background.",
+        handler="persistence:rewrite_append_only",
     ),
     command(
         "BGSAVE", -1, "admin noscript no_async_loading",
