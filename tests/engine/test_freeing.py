@@ -94,6 +94,26 @@ def test_what_is_huge_goes_in_slices(kind: str, way: str) -> None:
             assert freed_items(server) - freed >= ELEMENTS[kind] // 1000
 
 
+@pytest.mark.parametrize("adding", ["RPUSH huge", "HSET huge {n}"])
+def test_a_few_large_elements_go_in_slices(adding: str) -> None:
+    """What counts is the memory that the kernel takes back, not the number of elements."""
+    with memory_server(**{"maxmemory-policy": "allkeys-lru", "maxmemory-eviction-tenacity": "0"}) as server, \
+            memory_client(server) as client:
+        empty = used_bytes(server)
+        for n in range(12):
+            client.talk(encode_command(*adding.format(n=n).split(), b"x" * 8_000_000))
+        held = used_bytes(server)
+        assert held > empty + 12 * 8_000_000
+        client.talk(b"CONFIG SET maxmemory 100000\r\n")
+        steps = 0
+        while used_bytes(server) > EMPTY_BYTES + empty:
+            before = used_bytes(server)
+            server.engine.key_eviction.step()
+            assert before - used_bytes(server) <= 4 * SLICE * 16384
+            steps += 1
+        assert steps >= 4
+
+
 def test_a_value_is_freed_at_once_where_the_options_say_so() -> None:
     with memory_server(**{"lazyfree-lazy-user-del": "no"}) as server, memory_client(server) as client:
         fill(client, "list", 100_000)

@@ -5,7 +5,7 @@ Three things of the allocator's make single calls long, and each is cut up here.
 - What is freed waits in one list until memory is asked for; that call sorts thousands of chunks. So a piece of memory
   is asked for, and given back, behind every slice that was freed, while the chunks are still in the processor's caches.
 - What is free at the top of the heap goes back to the system in one call, however much that is. That is switched off
-  (`ranvier_tune_allocator`).
+  (`keep_the_top`).
 - malloc_trim cannot be told to stop half-way. So much free memory is given back by asking the allocator for it, piece
   by piece, telling the system that the piece's pages may go, and keeping the piece until no further one is free; then
   all are freed again. The allocator goes on owning the addresses; only the pages are gone.
@@ -28,9 +28,11 @@ cdef extern from *:
     #include <stdint.h>
     #include <stdlib.h>
     #ifdef __GLIBC__
+    #include <malloc.h>
     #include <unistd.h>
     #include <sys/mman.h>
     #define ranvier_can_drop_pages 1
+    #define ranvier_keep_the_top() mallopt(M_TRIM_THRESHOLD, -1)
     #define ranvier_heap_end() ((uintptr_t)sbrk(0))
     static void ranvier_drop_pages(void *memory, size_t size) {
         uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -45,12 +47,14 @@ cdef extern from *:
     }
     #else
     #define ranvier_can_drop_pages 0
+    #define ranvier_keep_the_top()
     #define ranvier_heap_end() ((uintptr_t)0)
     #define ranvier_drop_pages(memory, size)
     #define ranvier_sort_free_chunks()
     #endif
     """
     bint ranvier_can_drop_pages
+    void ranvier_keep_the_top() noexcept nogil
     uintptr_t ranvier_heap_end() noexcept nogil
     void ranvier_drop_pages(void *memory, size_t size) noexcept nogil
     void ranvier_sort_free_chunks() noexcept nogil
@@ -62,6 +66,10 @@ cdef enum:
 
 cdef size_t ITEMS = limits.FREED_ITEMS_PER_SLICE
 cdef int64_t TURN_NS = limits.FREE_MICROSECONDS_PER_TURN * 1000
+
+
+cdef void keep_the_top() noexcept nogil:
+    ranvier_keep_the_top()
 
 
 cdef void free_some_values(Core *core) noexcept:

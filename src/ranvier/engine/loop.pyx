@@ -48,6 +48,7 @@ from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogra
 from ranvier.engine.freeing cimport (
     Trimming,
     free_some_values,
+    keep_the_top,
     sort_freed,
     trim,
     trim_step,
@@ -148,6 +149,7 @@ cdef class Engine:
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
         cdef int i
         ranvier_tune_allocator()
+        keep_the_top()
         memset(&self.core, 0, sizeof(Core))
         self.core.poller = -1
         self.hooks = hooks

@@ -24,7 +24,7 @@ cdef extern from *:
     #define ranvier_trim() malloc_trim(0)
     #ifdef __GLIBC__
     #define ranvier_tune_allocator() \\
-        (mallopt(M_MXFAST, 0), mallopt(M_MMAP_THRESHOLD, 4 << 20), mallopt(M_TRIM_THRESHOLD, -1))
+        (mallopt(M_MXFAST, 0), mallopt(M_MMAP_THRESHOLD, 4 << 20), mallopt(M_TRIM_THRESHOLD, 16 << 20))
     #else
     #define ranvier_tune_allocator()
     #endif
@@ -41,8 +41,7 @@ cdef extern from *:
     # glibc keeps small freed chunks apart ("fast bins") and merges all of them, however many millions, at the next free
     # of 64 KB: a pause of 70 ms after a million keys have gone. Without fast bins each free merges its own neighbours.
     # Blocks of 4 MB on are mapped by themselves, always, and go back when they are freed: left to itself, glibc raises
-    # that limit to the largest block that was ever freed, up to 32 MB (docs/decisions/0004). What is free at the top of
-    # the heap stays there, however much: engine.freeing gives it back in pieces.
+    # that limit to the largest block that was ever freed, up to 32 MB (docs/decisions/0004).
     void ranvier_tune_allocator() noexcept nogil
 
 from libc.stdlib cimport free, malloc, realloc

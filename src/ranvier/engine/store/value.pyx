@@ -1,6 +1,7 @@
 """The kinds of values by encoding, and the two kinds that belong to no single type: blobs and listpacks."""
 
-from ranvier.engine.memory cimport Blob, blob_grow, blob_release, ranvier_usable_size
+from ranvier.engine.memory cimport Blob, ranvier_usable_size
+from ranvier.engine.store.blob_slices cimport blob_effort, blob_release_slice
 from ranvier.engine.store.entry cimport (
     ENCODING_BLOB,
     ENCODING_FIELDS,
@@ -20,25 +21,17 @@ from ranvier.engine.types.stream cimport stream_kind
 
 cdef enum:
     ENCODINGS = 16               # what four bits of Entry.kind can tell
-    BLOB_SLICE_BYTES = 16384     # of a large blob count as one allocation: the kernel's work of taking back pages
 
 
 # ---- blobs ----------------------------------------------------------------------------------------------------------
 
 cdef bint blob_free_slice(Memory *memory, void **pointer, size_t budget) noexcept nogil:
-    """Give back the blob's end."""
-    cdef Blob *blob = <Blob *>pointer[0]
-    if blob.references > 1 or blob.capacity // BLOB_SLICE_BYTES <= budget:
-        blob_release(memory, blob)
-        pointer[0] = NULL
-        return True
-    pointer[0] = blob_grow(memory, blob, blob.capacity - budget * BLOB_SLICE_BYTES)
-    return False
+    blob_release_slice(memory, <Blob **>pointer, budget)
+    return pointer[0] == NULL
 
 
 cdef size_t blob_free_effort(const void *pointer) noexcept nogil:
-    cdef const Blob *blob = <const Blob *>pointer
-    return 1 if blob.references > 1 else 1 + blob.capacity // BLOB_SLICE_BYTES
+    return blob_effort(<const Blob *>pointer)
 
 
 cdef void *blob_share(Memory *memory, const void *pointer) noexcept nogil:
