@@ -1,6 +1,6 @@
 """Python's view of a hash: a handle (`value_handle`).
 
-Fields whose time has passed are shown unless `living` is asked.
+Fields whose time has passed are shown as the others are.
 """
 
 from libc.stddef cimport size_t
@@ -12,7 +12,7 @@ from ranvier.engine.store.database cimport database_set_volatile
 from ranvier.engine.store.entry cimport ENCODING_LISTPACK, TYPE_HASH, Entry
 from ranvier.engine.store.handles cimport DatabaseHandle
 from ranvier.engine.types.fields cimport (
-    FieldTable, FieldView, HashLimits, field_is_past, hash_become_table, hash_expiring, hash_fields, hash_find,
+    FieldTable, FieldView, HashLimits, hash_become_table, hash_expiring, hash_fields, hash_find,
     hash_has_grown, hash_length, hash_new, hash_put, hash_random, hash_remove, hash_scan, hash_set_expiry, hash_visit,
     hash_will_take,
 )
@@ -29,13 +29,10 @@ cdef struct Collection:
     FieldView *views
     size_t count
     size_t capacity
-    int64_t now_ms
 
 
 cdef void collect(void *context, const FieldView *view) noexcept nogil:
     cdef Collection *found = <Collection *>context
-    if found.now_ms >= 0 and field_is_past(view.at_ms, found.now_ms):
-        return
     if found.count == found.capacity:
         found.capacity = 2 * found.capacity + 16
         found.views = <FieldView *>resize(found.memory, found.views, found.capacity * sizeof(FieldView))
@@ -109,23 +106,19 @@ cdef class HashHandle(ValueHandle):
         release(found.memory, found.views)
         return items
 
-    cdef int begin(self, Collection *found, bint living) except -1:
+    cdef void begin(self, Collection *found) noexcept:
         memset(found, 0, sizeof(Collection))
         found.memory = self.value.memory
-        found.now_ms = -1
-        if living and self.database is not None and not self.database.database.keyspace.expired_are_shown:
-            found.now_ms = self.database.database.keyspace.wall_ms
-        return 0
 
-    def items(self, bint living=False):
+    def items(self):
         """All fields as (name, value, expiry or -1), in the order of the value."""
         cdef Collection found
-        self.begin(&found, living)
+        self.begin(&found)
         if self.load():
             hash_visit(&self.value, &collect, &found)
         return self.taken(&found)
 
-    def scan(self, cursor, int64_t count=10, bint living=False):
+    def scan(self, cursor, int64_t count=10):
         """Visit home buckets until some `count` fields are found: (next cursor, items); cursor 0 begins and ends.
 
         A field present all the time is returned at least once, whatever else comes and goes between the calls.
@@ -133,7 +126,7 @@ cdef class HashHandle(ValueHandle):
         cdef Collection found
         cdef uint64_t position = cursor
         cdef uint64_t effort = <uint64_t>(count if count < (1 << 40) else 1 << 40) * SCAN_EFFORT
-        self.begin(&found, living)
+        self.begin(&found)
         if not self.load():
             return 0, []
         while True:
