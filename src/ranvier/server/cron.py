@@ -35,6 +35,7 @@ class Cron:
         if not self._server.loading.active:
             engine.expire_keys(True)
             self._server.snapshots.run_due()
+        self._server.primary.tick()
         self._trim(self._server.figures.sample()["commands_total"])
 
     def _trim(self, commands: int) -> None:
