@@ -69,6 +69,9 @@ class Recorder:
     def apply_password(self) -> None:
         self._called("apply_password")
 
+    def apply_replication(self) -> None:
+        self._called("apply_replication")
+
     def apply_save(self) -> None:
         self._called("apply_save")
 

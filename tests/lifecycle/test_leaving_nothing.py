@@ -34,10 +34,13 @@ MEGABYTE = 1 << 20
 ROUNDS = 12
 OPTIONS = {
     "timeout": 5, "client_query_buffer_limit": MEGABYTE, "client_closed_max_len": 0,
+    "repl_diskless_sync_delay": 1_000_000,
     "commandlog_reply_larger_than": -1, "commandlog_request_larger_than": -1,
     "client-output-buffer-limit": f"normal {3 * MEGABYTE} 0 0 pubsub {3 * MEGABYTE} 0 0",
 }
-BLOCKED = ("blocked on two keys", "blocked without end", "blocked with a pipeline behind", "paused")
+BLOCKED = (
+    "blocked on two keys", "blocked without end", "blocked with a pipeline behind", "paused", "waiting for replicas",
+)
 
 MODES: dict[str, bytes] = {
     "idle": b"PING\r\n",
@@ -60,6 +63,8 @@ MODES: dict[str, bytes] = {
     "in the middle of a big argument": b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000\r\n" + b"x" * 100_000,
     "owed more than its socket takes": b"GET held\r\n" * 3,
     "stalled by what it is owed": b"GET held\r\n" * 8,
+    "a replica that waits for its snapshot": b"CLIENT REPLY SKIP\r\nREPLCONF capa eof\r\nPSYNC ? -1\r\n",
+    "waiting for replicas": b"SET own 1\r\nWAIT 1 0\r\nPING\r\n",
 }
 
 
@@ -156,6 +161,7 @@ UNMOVED = {
     **{(mode, way): "nothing is parsed" for mode in BLOCKED for way in ("quit", "protocol_error", "output_limit")},
     **{(mode, "idle"): "whoever waits is not idle (A10-2)" for mode in BLOCKED},
     **{(mode, "idle"): "subscribers are not idle (A10-2)" for mode in ("subscribed", "subscribed in RESP3")},
+    ("a replica that waits for its snapshot", "idle"): "replicas are not idle (A10-2)",
     ("watching everything", "idle"): "monitors are not idle (A10-2)",
     ("watching everything", "output_limit"): "a monitor may not touch the keyspace",
     ("silent", "output_limit"): "nothing is answered",
@@ -209,7 +215,8 @@ def one_round(room: Room, mode: str, way: str) -> "weakref.ref[ClientHandle]":
 COUNTERS = (
     "connected_clients", "blocked_clients", "clients_in_timeout_table", "total_blocking_keys",
     "total_blocking_keys_on_nokey", "watching_clients", "total_watched_keys", "pubsub_clients", "pubsub_channels",
-    "pubsub_patterns", "pubsubshard_channels", "tracking_clients", "mem_clients_normal", "mem_clients_slaves",
+    "connected_slaves", "pubsub_patterns", "pubsubshard_channels", "tracking_clients", "mem_clients_normal",
+    "mem_clients_slaves",
 )
 
 

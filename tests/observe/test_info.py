@@ -34,6 +34,9 @@ class Source:
     def listeners(self) -> Iterable[str]:
         return ["name=tcp,bind=127.0.0.1,port=1", "name=unix,bind=/tmp/s"]
 
+    def replica_lines(self) -> Iterable[str]:
+        return ["slave0:ip=127.0.0.1,port=2,state=online,offset=3,lag=0,type=replica"]
+
     def command_statistics(self) -> Mapping[str, tuple[int, int, int, int]]:
         return {"get": (4, 6, 1, 2), "config|set": (0, 0, 3, 0)}
 

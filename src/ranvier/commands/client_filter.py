@@ -45,7 +45,13 @@ def _type_test(given: Given) -> Test:
     kind = TYPES.get(shown(given.value).lower())
     if kind is None:
         raise CommandError(f"ERR Unknown client type '{shown(given.value)}'")
-    return lambda client: kind == ("pubsub" if "P" in client_flags(client) else "normal")
+    return lambda client: kind == client_type(client)
+
+
+def client_type(client: ClientHandle) -> str:
+    """As CLIENT LIST TYPE tells clients apart."""
+    flags = client_flags(client)
+    return "replica" if "S" in flags else "master" if "M" in flags else "pubsub" if "P" in flags else "normal"
 
 
 def _user_test(given: Given) -> Test:

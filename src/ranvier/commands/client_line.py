@@ -17,6 +17,7 @@ def client_flags(client: ClientHandle) -> str:
     """
     described = client.describe()
     letters = (
+        ("S", client.is_replica),
         ("O", described["monitor"]),
         ("P", described["sub"] or described["psub"] or described["ssub"]),
         ("x", described["multi"] >= 0),

@@ -87,6 +87,9 @@ class ApplyTarget(Protocol):
     def apply_password(self) -> None:
         """`requirepass`: the default user's password."""
 
+    def apply_replication(self) -> None:
+        """Size of the backlog, and how many good replicas writes need."""
+
     def apply_slowlog(self) -> None:
         """Thresholds and lengths of the logs of commands."""
 
@@ -178,6 +181,8 @@ class Configuration:
     maxmemory_eviction_tenacity = Attribute[int]("maxmemory-eviction-tenacity")
     maxmemory_policy = Attribute[str]("maxmemory-policy")
     maxmemory_samples = Attribute[int]("maxmemory-samples")
+    min_replicas_max_lag_seconds = Attribute[int]("min-replicas-max-lag")
+    min_replicas_to_write = Attribute[int]("min-replicas-to-write")
     mptcp = Attribute[bool]("mptcp")
     no_appendfsync_on_rewrite = Attribute[bool]("no-appendfsync-on-rewrite")
     notify_keyspace_events = Attribute[str]("notify-keyspace-events")
@@ -192,6 +197,14 @@ class Configuration:
     rdb_version_check = Attribute[str]("rdb-version-check")
     rdbchecksum = Attribute[bool]("rdbchecksum")
     rdbcompression = Attribute[bool]("rdbcompression")
+    repl_backlog_size_bytes = Attribute[int]("repl-backlog-size")
+    repl_backlog_ttl_seconds = Attribute[int]("repl-backlog-ttl")
+    repl_disable_tcp_nodelay = Attribute[bool]("repl-disable-tcp-nodelay")
+    repl_diskless_sync = Attribute[bool]("repl-diskless-sync")
+    repl_diskless_sync_delay = Attribute[int]("repl-diskless-sync-delay")
+    repl_diskless_sync_max_replicas = Attribute[int]("repl-diskless-sync-max-replicas")
+    repl_ping_replica_period_seconds = Attribute[int]("repl-ping-replica-period")
+    repl_timeout_seconds = Attribute[int]("repl-timeout")
     requirepass = Attribute[str]("requirepass")
     save = Attribute[tuple[SavePoint, ...]]("save")
     set_max_intset_entries = Attribute[int]("set-max-intset-entries")

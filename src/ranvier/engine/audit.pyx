@@ -6,7 +6,7 @@ That costs a walk over everything, so it runs only where the server was started 
 do. A new mode adds its walk to `audit`, and its counters.
 """
 
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 
 from ranvier.engine.core cimport PHASE_BLOCKED, PHASE_CLOSED, PHASE_CLOSING, Client
 from ranvier.engine.modes.blocked cimport AwaitedKey, Blocking, Waiter
@@ -14,6 +14,7 @@ from ranvier.engine.modes.monitor cimport Monitor
 from ranvier.engine.modes.pubsub cimport KINDS, Channel, PubSub, subscription_count
 from ranvier.engine.modes.tracking cimport Prefix, Tracker, Tracking
 from ranvier.engine.modes.watch cimport watch_visit
+from ranvier.engine.replication.stream cimport Replica, Replication, StreamBlock, replication_of
 from ranvier.engine.store.table cimport Table, table_visit
 
 
@@ -111,6 +112,7 @@ cdef void walk_blocked(Core *core, Findings findings):
     cdef size_t i
     cdef int database
     walk_queue(findings, "the queue of the pause", &blocking.pause)
+    walk_queue(findings, "the queue of WAIT", &blocking.acknowledging)
     for i in range(blocking.heap_count):
         findings.meet("the time-outs", blocking.heap[i].client)
     for database in range(core.database_count):
@@ -118,6 +120,28 @@ cdef void walk_blocked(Core *core, Findings findings):
         for i in range(table.buckets):
             table_visit(table, i, visit_awaited, <void *>findings)
     findings.expect("waiters", blocking.waiter_count, findings.met.get("the queue of an awaited key", 0))
+
+
+cdef void walk_replication(Core *core, Findings findings):
+    cdef Replication *replication = replication_of(core)
+    cdef Replica *replica = replication.first_replica
+    cdef StreamBlock *block = replication.first
+    cdef size_t references = 0, positions = replication.mark.block != NULL, blocks = 0
+    while replica != NULL:
+        findings.meet("replicas", replica.client)
+        if replica.client.replica != replica:
+            findings.wrong.append("replicas: a client that is none")
+        positions += replica.position.block != NULL
+        replica = replica.next
+    while block != NULL:
+        references += block.references
+        blocks += 1
+        if block.next != NULL and block.next.begin != block.begin + <int64_t>block.used:
+            findings.wrong.append("the stream's blocks are not consecutive")
+        block = block.next
+    findings.expect("replicas", replication.replica_count, findings.met.get("replicas", 0))
+    findings.expect("blocks of the stream", replication.block_count, blocks)
+    findings.expect("references to the stream's blocks", references, positions)
 
 
 cdef void walk_pubsub(Core *core, Findings findings):
@@ -168,6 +192,7 @@ cdef void audit(Core *core, list tokens) except *:
     walk_lists(core, findings)
     walk_blocked(core, findings)
     watch_visit(core, met, <void *>findings)
+    walk_replication(core, findings)
     walk_pubsub(core, findings)
     walk_tracking(core, findings)
     for token in tokens:

@@ -12,6 +12,7 @@ cdef class ClientHandle:
     cdef public bytes library_version
     cdef public str user
     cdef public bint unix_socket
+    cdef public object replica           # modes.replica.ReplicaMode, once the client has said something of itself
 
     cdef void attach(self, Core *core, int fd)
     cdef Client *added(self) except NULL

@@ -9,6 +9,7 @@ class ClientHandle:
     library_version: bytes
     user: str
     unix_socket: bool
+    replica: Any                             # modes.replica.ReplicaMode, or None
     protocol: int
     authenticated: bool
     deny_blocking: bool
@@ -26,6 +27,8 @@ class ClientHandle:
     address: str
     @property
     def admin(self) -> bool: ...
+    @property
+    def is_replica(self) -> bool: ...
     @property
     def local_address(self) -> str: ...
     @property

@@ -58,6 +58,7 @@ from ranvier.engine.phase cimport (
     request_close,
     set_phase,
 )
+from ranvier.engine.replication.replica_output cimport replica_leave
 from ranvier.engine.request cimport parser_init
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -85,6 +86,7 @@ cdef class ClientHandle:
         copy_address(self.state.address, address)
         copy_address(self.state.local_address, local_address)
         self.unix_socket = unix_socket
+        self.replica = None
         self.user = "default"
 
     cdef void attach(self, Core *core, int fd):
@@ -225,6 +227,11 @@ cdef class ClientHandle:
     def admin(self) -> bool:
         """It came by the admin port."""
         return self.state.admin
+
+    @property
+    def is_replica(self) -> bool:
+        """It follows the stream, or will."""
+        return self.state.replica != NULL
 
     def make_admin(self) -> None:
         """Serve it before the others from now on (`engine/admin`)."""
@@ -406,12 +413,14 @@ cdef void teardown(Client *client):
     tracking_lose_target(client)
     # 11. Pushes that were kept back until its command would have replied.
     deferred_leave(client)
-    # 12. Input: the unfinished request, a big argument that was being filled, what waits to be parsed.
+    # 12. Replication: its place in the stream, which may be trimmed then; the file that it was being sent.
+    replica_leave(client)
+    # 13. Input: the unfinished request, a big argument that was being filled, what waits to be parsed.
     input_free(client)
-    # 13. Output: every block, and its share in values and messages that it referred to.
+    # 14. Output: every block, and its share in values and messages that it referred to.
     output_free(client)
     client.stalled = False
-    # 14. What is counted of it: its share of all clients' memory.
+    # 15. What is counted of it: its share of all clients' memory.
     uncount_client(client)
 
 

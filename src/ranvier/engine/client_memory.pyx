@@ -14,6 +14,7 @@ from ranvier.engine.modes.pubsub cimport subscriptions_bytes
 from ranvier.engine.modes.tracking cimport tracker_bytes
 from ranvier.engine.modes.transaction cimport transaction_bytes
 from ranvier.engine.output cimport output_memory
+from ranvier.engine.replication.stream cimport Replica
 
 
 cdef size_t running_bytes(const Client *client) noexcept nogil:
@@ -40,6 +41,7 @@ cdef size_t client_bytes(const Client *client) noexcept nogil:
         + (sizeof(Monitor) if client.monitor != NULL else 0)
         + tracker_bytes(client)          # its prefixes; keys that it read belong to nobody alone
         + deferred_bytes(client)
+        + (sizeof(Replica) if client.replica != NULL else 0)     # the stream belongs to all of them
     )
 
 

@@ -175,6 +175,7 @@ cdef enum AfterCommand:
     AFTER_SURROUNDINGS = 1 << 2      # what is around the command ends
     AFTER_MONITOR = 1 << 3           # it is shown to those who run MONITOR
     AFTER_TRACKING = 1 << 4          # every command, as long as the client tracks: what it read is remembered
+    AFTER_REPLICA = 1 << 5           # every command of a replica: it must not have been answered
 
 cdef enum:
     ADDRESS_BYTES = 120              # the longest Unix socket path with ":0" behind it, and a NUL
@@ -256,7 +257,8 @@ cdef struct Client:
     void *tracker                # engine.modes.tracking.Tracker, NULL when it does not track
     void *redirecting            # engine.modes.tracking: the first tracker whose invalidations come here
     void *deferred               # engine.modes.deferred.Deferred, pushes that wait for its running command
-    void *replica                # engine.replication.replica_output.Replica, NULL when it is none
+    void *replica                # engine.replication.stream.Replica, NULL when it is none
+    int64_t write_offset         # of the stream, behind the last change that it made
     # eviction of clients (engine.evict_clients), while maxmemory-clients is on
     size_t counted_bytes         # its share of core.buckets.bytes
     int bucket                   # where it stands, counted from 1; 0: in none
@@ -462,6 +464,7 @@ cdef struct Core:
     Propagation propagation      # engine.propagation
     void *append_only            # engine.persistence.append_buffer
     void *replication            # engine.replication.stream
+    int64_t replication_offset   # bytes of the stream so far
     Eviction eviction            # engine.evict_keys
     int64_t over_memory_since_ns     # monotonic, 0 while memory is under maxmemory
     Encodings encodings

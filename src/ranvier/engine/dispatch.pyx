@@ -23,6 +23,7 @@ from ranvier.engine.core cimport (
     AFTER_CLOSE,
     AFTER_MONITOR,
     AFTER_PUSHES,
+    AFTER_REPLICA,
     AFTER_SURROUNDINGS,
     AFTER_TRACKING,
     COMMAND_CONTAINER,
@@ -77,6 +78,7 @@ from ranvier.engine.phase cimport (
     request_close,
 )
 from ranvier.engine.propagation cimport unit_end
+from ranvier.engine.replication.replica_output cimport replica_ran
 from ranvier.engine.reply cimport reply_error_bytes, reply_raw, reply_value
 from ranvier.engine.request cimport (
     PARSE_ERROR_BULK_LENGTH,
@@ -211,9 +213,10 @@ cdef void protocol_error(Client *client, ParseStatus status, char found, const c
     cdef Surroundings surroundings
     if status == PARSE_ERROR_EXPECTED_DOLLAR:
         text = text % <unsigned char>found
-    surroundings_begin(client, &surroundings)
-    reply_error_bytes(client, b"ERR Protocol error: " + text)
-    surroundings_end(client)
+    if client.replica == NULL:           # whose stream an answer would break
+        surroundings_begin(client, &surroundings)
+        reply_error_bytes(client, b"ERR Protocol error: " + text)
+        surroundings_end(client)
     (<object>client.core.hooks).protocol_error(<ClientHandle>client.handle, text, data[:length])
     client.linger = True
     close_after_reply(client, CLOSE_PROTOCOL)
@@ -367,6 +370,8 @@ cdef void reject(Call *call, bytes text):
         transaction_abort(client)
     tracking_over(client, call.command)
     reply_error_bytes(client, text)
+    if client.replica != NULL:
+        replica_ran(client, call)
 
 
 cdef bytes text_of(const Arg *arg):
@@ -429,6 +434,7 @@ cdef void run(Call *call):
         call.propagated = NULL
     if outer == NULL and core.propagation.requests != 0:
         unit_end(core, client)
+        client.write_offset = core.replication_offset
     if quick:
         core.timed = command
         core.timed_calls += 1
@@ -447,6 +453,8 @@ cdef void settle_client(Call *call, const Call *outer) noexcept:
     cdef bint nested = outer != NULL and outer.client == client
     if client.after_command & AFTER_TRACKING:
         tracking_ran(call)
+    if client.after_command & AFTER_REPLICA:
+        replica_ran(client, call)
     if not nested:
         surroundings_end(client)
         if client.after_command & AFTER_PUSHES:

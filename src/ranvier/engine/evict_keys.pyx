@@ -6,8 +6,7 @@ of all memory is exact at any moment. Over the limit a slice of eviction runs be
 needs memory is refused only when no key may go. A turn ends with another slice while there is need, so that a limit
 that was lowered, or one huge value, is worked off without anybody's request.
 
-Buffers of replicas and of the append-only file would not count, as eviction is propagated through them and could
-never end: there are none yet.
+What is kept for slow replicas does not count, as eviction is propagated through it and could never end.
 """
 
 from libc.stdint cimport int64_t

@@ -10,6 +10,7 @@ from ranvier.engine.modes.pubsub import PubSubHandle
 from ranvier.engine.modes.tracking import ClientTracking
 from ranvier.engine.persistence.append_buffer import AppendBuffer
 from ranvier.engine.persistence.snapshots import Snapshots
+from ranvier.engine.replication.replica_output import Replicas
 from ranvier.engine.settings import Settings
 from ranvier.engine.store.handles import DatabaseHandle
 from ranvier.engine.timers import Timers
@@ -40,6 +41,7 @@ class Engine:
     client_memory: ClientMemory
     key_eviction: KeyEviction
     append_buffer: AppendBuffer
+    replicas: Replicas
     def __init__(self, hooks: object, clock: Clock, database_count: int, seeds: tuple[int, ...]) -> None: ...
     def add_command(
         self,

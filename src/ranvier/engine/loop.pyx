@@ -82,6 +82,8 @@ from ranvier.engine.readiness cimport (
     readiness_end,
     receive_events,
 )
+from ranvier.engine.replication.replica_output cimport Replicas, replicas_of
+from ranvier.engine.replication.stream cimport replication_end
 from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport Settings, load_limits, settings_of
 from ranvier.engine.store.database cimport Database, database_free, database_new
@@ -144,6 +146,7 @@ cdef class Engine:
     cdef readonly ClientMemory client_memory
     cdef readonly KeyEviction key_eviction
     cdef readonly AppendBuffer append_buffer
+    cdef readonly Replicas replicas
     cdef object __weakref__
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
@@ -184,6 +187,7 @@ cdef class Engine:
         self.client_memory = client_memory(&self.core)
         self.key_eviction = key_eviction(&self.core)
         self.append_buffer = append_buffer(&self.core)
+        self.replicas = replicas_of(&self.core)
         self.pubsub = pubsub_handle(&self.core, seeds)
         blocking_begin(&self.core)
         self.blocked = blocked_clients(&self.core)
@@ -204,6 +208,7 @@ cdef class Engine:
         eviction_end(&self.core)
         appended_end(&self.core)
         propagation_free(&self.core)
+        replication_end(&self.core)
         if self.core.databases != NULL:
             for i in range(self.core.database_count):
                 database_free(self.core.databases[i])

@@ -18,6 +18,7 @@ from ranvier.engine.core cimport PHASE_CLOSED, PHASE_CLOSING
 from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release
 from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_UNAUTHENTICATED, request_close
+from ranvier.engine.replication.stream cimport replica_lag
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
@@ -267,12 +268,13 @@ cdef bint check_output_limits(Client *client) noexcept nogil:
     cdef Core *core = client.core
     cdef int which = client.client_class
     cdef size_t hard = core.limits.output_hard_bytes[which], soft = core.limits.output_soft_bytes[which]
-    cdef bint over = hard > 0 and client.output_bytes >= hard
+    cdef size_t held = client.output_bytes + replica_lag(client)
+    cdef bint over = hard > 0 and held >= hard
     if client.fd < 0 or is_closing(client):
         return False
     if not client.ever_authenticated and client.output_bytes > core.limits.unauthenticated_output_bytes:
         over = True
-    if soft > 0 and client.output_bytes >= soft:
+    if soft > 0 and held >= soft:
         if client.soft_limit_since_ms == 0:
             client.soft_limit_since_ms = core.monotonic_ms
         # Whole seconds, as the reference servers count them: "more than N" is at least N + 1.

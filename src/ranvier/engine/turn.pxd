@@ -24,6 +24,10 @@ cdef void resume_clients(Core *core) except *
 # Have those that had used up their share of the last turn go on in this one. There must be some.
 cdef void recall_yielded(Core *core) noexcept nogil
 cdef void write_clients(Core *core) noexcept nogil
+# Tell the poller what this client waits for.
+cdef void want(Client *client, bint read, bint write) noexcept nogil
+# All that was owed has left: the closing phases go on from here.
+cdef void written(Core *core, Client *client) noexcept nogil
 # Take a closed client out of every list of the core.
 cdef void unlink_client(Core *core, Client *client) noexcept
 cdef void link_client(Core *core, Client *client) noexcept

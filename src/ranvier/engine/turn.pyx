@@ -10,7 +10,7 @@ from ranvier.engine.admin cimport admin_writes_first
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
-    CLASS_PUBSUB,
+    CLASS_NORMAL,
     EFFECT_AWAITED,
     EFFECT_NOTIFIED,
     EFFECT_OBSERVED,
@@ -63,6 +63,7 @@ from ranvier.engine.phase cimport (
 )
 from ranvier.engine.propagation cimport propagate_deletion
 from ranvier.engine.poll cimport poll_watch
+from ranvier.engine.replication.replica_output cimport write_replica
 from ranvier.engine.store.database cimport Database, database_expire_slice
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -79,7 +80,7 @@ cdef bint receive_event(Core *core, const PollEvent *event, char *shared, size_t
                         size_t *used) noexcept nogil:
     cdef Client *client = <Client *>event.token
     used[0] = 0
-    if event.writable and client.owed_bytes > 0:
+    if event.writable and (client.owed_bytes > 0 or client.replica != NULL):
         queue_write(client)
     received.client = client
     received.data = shared
@@ -223,6 +224,8 @@ cdef void end_of_input(Client *client) except *:
     want(client, False, client.want_write)
     if client.phase == PHASE_DRAINING:
         request_close(client, client.close_reason)
+    elif client.replica != NULL:
+        request_close(client, CLOSE_PEER)
     elif not client.stalled and client.phase != PHASE_CLOSING_AFTER_REPLY:
         blocked_leave(client)        # nothing more is served to it, even while it is still owed replies
         client.linger = False
@@ -230,7 +233,6 @@ cdef void end_of_input(Client *client) except *:
 
 
 cdef void want(Client *client, bint read, bint write) noexcept nogil:
-    """Tell the poller what this client waits for."""
     if client.reading == read and client.want_write == write:
         return
     if poll_watch(client.core.poller, client.fd, <uintptr_t>client, read, write, client.reading, client.want_write,
@@ -306,7 +308,11 @@ cdef void write_clients(Core *core) noexcept nogil:
 
 cdef void write_client(Core *core, Client *client) noexcept nogil:
     cdef size_t owed = client.owed_bytes, share = core.limits.write_bytes_per_turn
-    cdef ssize_t sent = output_write(client)
+    cdef ssize_t sent
+    if client.replica != NULL:
+        write_replica(core, client)
+        return
+    sent = output_write(client)
     # Who watches everybody gets more than a share, and so does everyone while memory is short (lifecycle A6-3).
     if client.owed_bytes > 0 and (client.monitor != NULL or over_memory(core)):
         while sent > 0 and client.owed_bytes > 0:
@@ -330,7 +336,6 @@ cdef void write_client(Core *core, Client *client) noexcept nogil:
 
 
 cdef void written(Core *core, Client *client) noexcept nogil:
-    """All that was owed has left: the closing phases go on from here."""
     cdef char peeked
     if client.phase == PHASE_CLOSING_AFTER_REPLY:
         # Input that nobody reads would make the kernel answer with a reset, which can eat the last reply.
@@ -364,10 +369,10 @@ cdef void check_some_clients(Core *core, size_t count) except *:
                 (<object>core.hooks).handshake_late(<ClientHandle>client.handle)
                 request_close(client, CLOSE_PROXY)
         elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
-                and client.client_class != CLASS_PUBSUB and client.monitor == NULL \
+                and client.client_class == CLASS_NORMAL and client.monitor == NULL \
                 and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
             request_close(client, CLOSE_IDLE)
-        elif client.owed_bytes > 0 and check_output_limits(client):
+        elif (client.owed_bytes > 0 or client.replica != NULL) and check_output_limits(client):
             (<object>core.hooks).output_limit_reached(<ClientHandle>client.handle, True)
             if not client.busy:
                 teardown(client)

@@ -36,6 +36,11 @@ class Pause:
         self._engine.timers.cancel(self.end)
         self._engine.blocked.hold(writes=False, everything=False)
 
+    @property
+    def active(self) -> bool:
+        """Clients are paused, for writes at least."""
+        return self._end_ms is not None
+
     def figures(self) -> dict[str, int | str]:
         """INFO's fields."""
         if self._end_ms is None:

@@ -38,6 +38,9 @@ class InfoSource(Protocol):
     def listeners(self) -> Iterable[str]:
         """One line per listener: `name=tcp,bind=127.0.0.1,port=6379`."""
 
+    def replica_lines(self) -> Iterable[str]:
+        """One line per replica: `slave0:ip=127.0.0.1,port=6380,...`."""
+
     def command_statistics(self) -> Mapping[str, tuple[int, int, int, int]]:
         """Full name -> calls, microseconds, rejected calls, failed calls, of the commands that were called."""
 
@@ -246,6 +249,23 @@ _LISTS: Final[dict[str, Callable[[InfoSource], Iterable[str]]]] = {
 }
 
 
+# Lines that stand behind a field of a section.
+_BEHIND: Final[dict[str, Callable[[InfoSource], Iterable[str]]]] = {
+    "connected_slaves": lambda source: source.replica_lines(),
+}
+
+
+def _section_lines(section: str, figures: Mapping[str, Figure], source: InfoSource) -> Iterable[str]:
+    yield f"# {TITLES.get(section, section.capitalize())}"
+    for name, default in SECTIONS[section].items():
+        if name in figures or name not in PASSING:
+            yield f"{name}:{_shown(figures.get(name, default), default)}"
+        if name in _BEHIND:
+            yield from (_shown(line, "") for line in _BEHIND[name](source))
+    if section in _LISTS:
+        yield from _LISTS[section](source)
+
+
 def _chosen(sections: Iterable[str]) -> set[str]:
     """The names of the sections that a request asks for."""
     chosen: set[str] = set()
@@ -270,12 +290,7 @@ def render(source: InfoSource, sections: Sequence[str]) -> str:
         raise ValueError(f"statistics that INFO does not know: {sorted(unknown)}")
     figures |= _derive(figures)
     parts: list[str] = []
-    for section, fields in SECTIONS.items():
+    for section in SECTIONS:
         if section in chosen:
-            lines = [f"# {TITLES.get(section, section.capitalize())}"]
-            lines += (f"{name}:{_shown(figures.get(name, default), default)}" for name, default in fields.items()
-                      if name in figures or name not in PASSING)
-            if section in _LISTS:
-                lines += _LISTS[section](source)
-            parts.append("".join(f"{line}\r\n" for line in lines))
+            parts.append("".join(f"{line}\r\n" for line in _section_lines(section, figures, source)))
     return "\r\n".join(parts)

@@ -49,7 +49,7 @@ class ReplicationState:
 
     def __init__(self, position: Position | None = None, make_id: Callable[[], str] = new_id) -> None:
         self._make_id = make_id
-        self._position: Position = position or _Counter()
+        self._position: Position = _Counter() if position is None else position
         self.role = Role.PRIMARY
         self.primary_address: tuple[str, int] | None = None      # of whom this server is a replica
         self.link_up = False                                     # ... and it is synchronised, and connected

@@ -16,6 +16,8 @@ def before_sleep(engine: Engine) -> None:
     engine.resume_waiting()
     # Expired keys go before replies leave, so that what a reply implies about memory is true when it is read.
     engine.expire_keys(False)
+    # Who waits for replicas has them asked, now that all that they are asked for is in the stream.
+    engine.replicas.ask()
     # What changed in this turn, by expiry too, is announced once to those who track prefixes, before replies leave.
     engine.tracking.broadcast()
     # No reply leaves before its change is in the append-only file, under `appendfsync always` on the disk.
@@ -25,6 +27,8 @@ def before_sleep(engine: Engine) -> None:
     engine.write_replies()
     # Closed clients are freed after the write step, which may close some, and before anything counts clients.
     engine.free_closed()
+    # Replicas have what their sockets take, and those that are gone hold nothing: what nobody needs leaves the stream.
+    engine.replicas.trim()
     # What the turn has left clients with counts now that replies and closed clients are gone: the largest are evicted.
     engine.client_memory.evict()
     # Memory is what it will be: keys are evicted for a limit that was lowered, or for what no request pays for.

@@ -36,6 +36,7 @@ class Cron:
             engine.expire_keys(True)
             self._server.snapshots.run_due()
             self._server.append_only.tick()
+        self._server.primary.tick()
         self._trim(self._server.figures.sample()["commands_total"])
 
     def _trim(self, commands: int) -> None:

@@ -50,7 +50,7 @@ class Figures:
             "config_file": configuration.provenance.file or "",
             "availability_zone": configuration.availability_zone,
             "process_supervised": configuration.supervised,
-            "connected_clients": engine.client_count,
+            "connected_clients": engine.client_count - len(engine.replicas),
             "pubsub_channels": channels,
             "pubsub_patterns": patterns,
             "pubsubshard_channels": shard_channels,
@@ -67,6 +67,7 @@ class Figures:
             "role": server.replication.role.value,
             "master_replid": server.replication.replication_id,
             "master_replid2": server.replication.second_id,
+            "connected_slaves": len(server.primary),
             "master_repl_offset": server.replication.offset,
             "second_repl_offset": server.replication.second_offset,
         }
@@ -82,11 +83,13 @@ class Figures:
             **self._server.pause.figures(),
             **self._server.engine.tracking.figures(),
             **self._server.end.figures(),
+            **self._server.primary.figures(),
             "used_memory": counters["used_memory_bytes"],
             "used_memory_peak": counters["used_memory_peak_bytes"],
             "used_memory_startup": self._started_memory_bytes,
             "used_memory_overhead": (
                 self._started_memory_bytes + bytes_of_clients + bytes_of_replicas + self._bytes_of_tables()
+                + engine.replicas.figures()["mem_total_replication_buffers"]
             ),
             "mem_clients_normal": bytes_of_clients,
             "mem_clients_slaves": bytes_of_replicas,
@@ -127,6 +130,9 @@ class Figures:
     def listeners(self) -> Iterable[str]:
         return [listener.describe() for listener in self._server.listeners]
 
+    def replica_lines(self) -> Iterable[str]:
+        return self._server.primary.lines()
+
     def command_statistics(self) -> Mapping[str, tuple[int, int, int, int]]:
         return self._server.engine.commands.statistics()
 
@@ -157,8 +163,8 @@ class Figures:
             "peak.allocated": peak,
             "total.allocated": used,
             "startup.allocated": start,
-            "replication.backlog": 0,
-            "replicas.repl.buffer": 0,
+            "replication.backlog": figures["mem_replication_backlog"],
+            "replicas.repl.buffer": figures["mem_replicas_repl_buffer"],
             "clients.slaves": figures["mem_clients_slaves"],
             "clients.normal": figures["mem_clients_normal"],
             "cluster.links": 0,

@@ -13,6 +13,7 @@ from ranvier.commands.client_line import client_line
 from ranvier.commands.gates import GATES, Gate
 from ranvier.commands.keys import KeysError, extract_keys
 from ranvier.commands.spec import Command
+from ranvier.commands.words import shown
 from ranvier.engine.client import ClientHandle
 from ranvier.limits import ERROR_CODES
 from ranvier.observe.closed import ClosedClient, trim_name
@@ -73,7 +74,7 @@ class EngineHooks:
                 return (rule.reply % self._server.disk_errors.text).encode()
             if rule.gate & closed and rule.gate in (Gate.LOADING, Gate.ASYNC_LOADING):
                 return (rule.reply % SERVER_NAME).encode()
-            if rule.gate & closed and rule.gate is Gate.REPLICA:
+            if rule.gate & closed and rule.gate in (Gate.REPLICA, Gate.GOOD_REPLICAS):
                 return rule.reply.encode()
             if rule.gate & closed and rule.gate is Gate.TRACKING_TABLE:
                 self._server.engine.tracking.trim()
@@ -190,6 +191,7 @@ class EngineHooks:
     def client_closing(self, client: ClientHandle) -> None:
         """A client is about to be torn down: count it, keep it for CLIENT CLOSED, say it in the log."""
         server, reason = self._server, client.close_reason
+        server.primary.left(client)
         d = client.describe()
         server.closed.note(ClosedClient(
             client.id, client.address, client.local_address, trim_name(client.name), client.user, reason,
@@ -200,6 +202,13 @@ class EngineHooks:
             text = CLOSE_TEXTS.get(reason, "Closing client {line} reason={reason}")
             error = os.strerror(d["socket-error"]) if d["socket-error"] else "connection lost"
             server.log.log(VERBOSE, text.format(line=client_line(client), reason=reason, error=error))
+
+    def replica_replied(self, client: ClientHandle, name: bytes) -> None:
+        """A replica asked for something that was answered, which would break the stream: it will be closed."""
+        self._server.log.log(
+            WARNING,
+            f"Replica generated a reply to command '{shown(name).lower()}', disconnecting it: {client_line(client)}",
+        )
 
     def refused(self, address: str, local_address: str, reason: str) -> None:
         """A connection was turned away before it became a client."""

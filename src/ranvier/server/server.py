@@ -37,6 +37,8 @@ from ranvier.persistence.environment import Environment
 from ranvier.persistence.files import Files, SystemFiles
 from ranvier.persistence.loading import Loading
 from ranvier.persistence.snapshots import Snapshots
+from ranvier.replication.child_snapshots import ChildSnapshots
+from ranvier.replication.primary import Primary
 from ranvier.replication.state import ReplicationState
 from ranvier.server.accept import (
     NOTHING_TO_LISTEN_ON,
@@ -78,7 +80,7 @@ class Server:
         self.latency = LatencyMonitor()
         self.closed = ClosedClients(CLOSE_REASON_NAMES, configuration.client_closed_max_len)
         self.run_id = os.urandom(20).hex()
-        self.replication = ReplicationState()
+        self.replication = ReplicationState(self.engine.replicas)
         self.started_wall_ms = self.engine.wall_ms
         self.started_monotonic_ms = self.engine.monotonic_ms
         self.total_connections = 0
@@ -92,13 +94,13 @@ class Server:
         self.files = files or SystemFiles()
         self.children = Children(self.engine, self._note_latency)
         self.disk_errors = DiskErrors(self.engine.settings)
-        self.loading = Loading(self.engine, self._notice)
+        self.loading = Loading(self.engine, self.notice)
         self.snapshots = Snapshots(self.engine, configuration, self.files, self.children, self.disk_errors,
-                                   notice=self._notice, warn=self._warn)
+                                   notice=self.notice, warn=self.warn)
         self.background = background or BackgroundThreads(self.post)
         self.append_only = AppendOnly(Environment(
             self.engine, configuration, self.files, self.background, self.children, self.snapshots, self.disk_errors,
-            self.loading, lambda: ClientHandle(self, "append-only file"), self._notice, self._warn,
+            self.loading, lambda: ClientHandle(self, "append-only file"), self.notice, self.warn,
         ))
         self.loads_at_start = True              # an embedded server's data are its program's
         self.exit_status = 0                    # of a process that runs this server alone
@@ -106,6 +108,10 @@ class Server:
         self.failure: PersistenceError | None = None    # what ended it
         self.figures = Figures(self)
         self.end = Shutdown(self)
+        self.primary = Primary(self, self.replication, ChildSnapshots(
+            self.engine, configuration, self.children, self.snapshots
+        ))
+        self.snapshots.replication_fields = self.primary.snapshot_fields
         self._any_port = False
         self.skip_checksums = False             # DEBUG SET-SKIP-CHECKSUM-VALIDATION
         self.list_plain_bytes = 0               # DEBUG QUICKLIST-PACKED-THRESHOLD
@@ -113,7 +119,8 @@ class Server:
         self._add_commands()
         self._cron = Cron(self)
         for apply in (self.apply_client_limits, self.apply_import_mode, self.apply_keyspace, self.apply_latency,
-                      self.apply_memory, self.apply_notifications, self.apply_slowlog, self.apply_tracking):
+                      self.apply_memory, self.apply_notifications, self.apply_replication, self.apply_slowlog,
+                      self.apply_tracking):
             apply()
         self.engine.settings.set_active_expire(True)
 
@@ -209,14 +216,45 @@ class Server:
             listener.close()
         self.listeners.clear()
 
-    def _notice(self, text: str) -> None:
-        self.log.log(NOTICE, text)
-
-    def _warn(self, text: str) -> None:
-        self.log.log(WARNING, text)
-
     def _note_latency(self, event: str, milliseconds: int) -> None:
         self.latency.note(event, milliseconds, self.engine.wall_ms // 1000)
+
+    # ---- replication ------------------------------------------------------------------------------------------------
+
+    def stream_follows(self, follows: bool) -> None:
+        """This server is a replica from now on, whose stream is its primary's, or a primary."""
+        self.primary.change_role()
+
+    def drop_replicas(self) -> None:
+        """Have all replicas come back, and hear of another history."""
+        self.primary.drop_all()
+
+    def promote(self, client: ClientHandle) -> None:
+        """Become a primary, as the client asks for."""
+        raise NotImplementedError
+
+    def acknowledge(self, client: ClientHandle) -> None:
+        """Tell the primary how far this server is, if the client is the link to it."""
+
+    def role(self) -> list[object]:
+        """ROLE's reply."""
+        return self.primary.role()
+
+    def paused(self) -> bool:
+        """CLIENT PAUSE holds writes back, and the stream with them."""
+        return self.pause.active
+
+    def stream_database(self) -> int:
+        """The database that the stream has selected by now, which whoever begins here must know."""
+        return max(0, self.engine.replicas.database_index)
+
+    def notice(self, text: str) -> None:
+        """A line for the log."""
+        self.log.log(NOTICE, text)
+
+    def warn(self, text: str) -> None:
+        """A line for the log that somebody should read."""
+        self.log.log(WARNING, text)
 
     # ---- what others ask --------------------------------------------------------------------------------------------
 
@@ -322,6 +360,7 @@ class Server:
         self.hooks.errors.clear()
         self.closed.reset_counts()
         self.figures.rates.reset()
+        self.primary.reset_statistics()
         self.total_connections = self.rejected_connections = 0
 
     # ---- options that changed ---------------------------------------------------------------------------------------
@@ -346,7 +385,11 @@ class Server:
         self.engine.settings.set_read_budget(configuration.client_read_budget_usec)
         for index, name in enumerate(CLIENT_CLASSES):
             limit = getattr(configuration.client_output_buffer_limit, name)
-            self.engine.settings.set_output_limit(index, limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
+            hard_bytes = limit.hard_bytes
+            if name == "replica" and hard_bytes:
+                # Who takes no more than the backlog has costs nothing.
+                hard_bytes = max(hard_bytes, configuration.repl_backlog_size_bytes)
+            self.engine.settings.set_output_limit(index, hard_bytes, limit.soft_bytes, limit.soft_seconds)
 
     def apply_client_memory(self) -> None:
         """maxmemory-clients: bytes, or a percentage (negative here) of maxmemory, which is no limit without one."""
@@ -475,6 +518,11 @@ class Server:
 
     def apply_password(self) -> None:
         """Connections that are authenticated stay so, as on the reference servers."""
+
+    def apply_replication(self) -> None:
+        self.engine.replicas.set_backlog_size(self.configuration.repl_backlog_size_bytes)
+        self.primary.refresh_gate()
+        self.apply_client_limits()           # the backlog's size is a lower bound of the replicas' limit
 
     def apply_slowlog(self) -> None:
         configuration = self.configuration

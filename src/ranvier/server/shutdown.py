@@ -6,7 +6,7 @@ shrinks; the listeners stay open, commands about the server are answered, and SH
 as remains. Nothing can be waited for longer than `shutdown-timeout`; with nothing to wait for, both stages pass within
 the turn in which the shutdown was asked for.
 
-Whoever has to be waited for besides clients (lagging replicas) joins `_may_end`.
+Whoever has to be waited for joins `_may_end`: clients that are owed replies, replicas that lag.
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ class Shutdown:
         engine.blocked.hold_for_shutdown(True)
         engine.ending = True                     # `step` is called at the end of this turn
         engine.timers.call_at(deadline_ms, self._wake)
+        if not flags.now:
+            server.primary.begin_end()
 
     def _save(self, flags: ShutdownFlags) -> None:
         """The final snapshot, if there is to be one; a child that writes is of no use any more.
@@ -171,7 +173,7 @@ class Shutdown:
             engine.stop()
 
     def _may_end(self) -> bool:
-        return not self._server.engine.owes_replies
+        return not self._server.engine.owes_replies and self._server.primary.caught_up()
 
     def _end(self, overdue: bool) -> None:
         """From here there is no way back."""
@@ -179,6 +181,7 @@ class Shutdown:
         self._stage = Stage.ENDING
         if overdue and server.engine.owes_replies:
             server.log.log(WARNING, "Replies that are still owed are dropped: shutdown-timeout is over.")
+        server.primary.tell_lagging()
         server.close_listeners()
         for client in server.engine.clients:
             client.finish()

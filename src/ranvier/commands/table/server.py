@@ -74,11 +74,13 @@ COMMANDS = (
         since="2.8.0",
         summary="Internal: starts or resumes replication.",
         arguments="replicationid offset:integer",
+        handler="replication:psync",
     ),
     command(
         "REPLCONF", -1, "admin noscript loading stale allow_busy",
         since="3.0.0", complexity="O(1)",
         summary="Internal: talks about a replication link.",
+        handler="replication:replconf",
         documentation="syscmd",
     ),
     command(
@@ -105,6 +107,7 @@ COMMANDS = (
         categories="admin dangerous",
         since="2.8.12", complexity="O(1)",
         summary="Returns the server's role in replication.",
+        handler="replication:role",
     ),
     command(
         "SAVE", 1, "admin noscript no_async_loading no_multi",
@@ -142,6 +145,7 @@ COMMANDS = (
         "SYNC", 1, "admin noscript no_async_loading no_multi",
         since="1.0.0",
         summary="Internal: starts replication.",
+        handler="replication:sync",
     ),
     command(
         "TIME", 1, "loading stale fast",

@@ -9,9 +9,20 @@ from ranvier.engine.core cimport Arg, Call, Client, Core
 cdef enum TimedOutReply:
     TIMED_OUT_NULL_ARRAY = 0
     TIMED_OUT_NULL = 1
-    TIMED_OUT_ZERO = 2           # WAIT
-    TIMED_OUT_ZEROS = 3          # WAITAOF
+    TIMED_OUT_COUNT = 2          # WAIT: how many have acknowledged
+    TIMED_OUT_COUNTS = 3         # WAITAOF: ... on their disks, this server's own first
     TIMED_OUT_NEVER = 4          # SHUTDOWN: only the end ends it, or that it is called off
+
+cdef enum UnblockedBy:
+    UNBLOCKED_BY_TIME = 0
+    UNBLOCKED_BY_ERROR = 1
+    UNBLOCKED_BY_ABORT = 2       # of a shutdown
+
+# What WAIT and WAITAOF wait for.
+cdef struct Acknowledgements:
+    int64_t offset               # of the stream
+    int replicas                 # that have all of it up to there
+    bint on_disk                 # ... on their disks
 
 # One key that a blocked client waits for: its place in that key's queue.
 cdef struct Waiter:
@@ -41,6 +52,7 @@ cdef struct Blocked:
     int timed_out_reply
     bint paused                  # held back by CLIENT PAUSE
     bint released                # the pause that held it back is over
+    Acknowledgements awaited
     bint when_gone               # runs again also when a key has gone or is of another type, to say so
     Waiter *waiters
     size_t waiter_count
@@ -61,6 +73,8 @@ cdef struct Blocking:
     size_t waiter_count
     uint64_t serial
     Blocked *retried             # whose request runs again at this moment
+    AwaitedKey acknowledging     # the queue of the clients that wait for replicas; no key, and in no table
+    bint acknowledgements_came   # a replica has told how far it is
     AwaitedKey pause             # the queue of the clients that CLIENT PAUSE holds back; no key, and in no table
 
 cdef void blocking_begin(Core *core) noexcept
@@ -89,6 +103,15 @@ cdef void awaited_key_changed(Core *core, int database_index, const char *key, s
 cdef void serve_ready_keys(Core *core) except *
 # The earliest deadline, -1 when there is none.
 cdef int64_t next_deadline_ms(const Core *core) noexcept nogil
+
+
+# For those who wait for something of another kind: a record with a copy of the request, a place in a queue, the phase,
+# a request that is not over yet, and the end of it without what was waited for.
+cdef Blocked *blocked_new(Call *call, size_t waiter_count) noexcept nogil
+cdef void join(Waiter *waiter, Blocked *blocked, AwaitedKey *key) noexcept nogil
+cdef void enter(Call *call, Blocked *blocked, int64_t timeout_ms) noexcept
+cdef void not_counted(Call *call) noexcept nogil
+cdef void give_up(Core *core, Blocked *blocked, int reason) except *
 
 
 cdef class BlockedClients:

@@ -27,20 +27,16 @@ from ranvier.engine.core cimport (
 )
 from ranvier.engine.dispatch cimport execute_again
 from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release
+from ranvier.engine.modes.acknowledged cimport answer_acknowledged, reply_acknowledged
 from ranvier.engine.modes.surroundings cimport Surroundings, surroundings_begin, surroundings_end
 from ranvier.engine.modes.deadlines cimport heap_add, heap_remove
 from ranvier.engine.phase cimport CLOSE_BUG, request_close, set_phase
-from ranvier.engine.reply cimport reply_array, reply_error_bytes, reply_integer, reply_null, reply_null_array
+from ranvier.engine.reply cimport reply_error_bytes, reply_null, reply_null_array
 from ranvier.engine.store.database cimport Database, database_find, database_hash
 from ranvier.engine.store.entry cimport Entry, entry_type
 from ranvier.engine.store.table cimport (
     Layout, Table, table_clear, table_find, table_init, table_insert, table_remove, table_visit,
 )
-
-cdef enum:
-    UNBLOCKED_BY_TIME = 0
-    UNBLOCKED_BY_ERROR = 1
-    UNBLOCKED_BY_ABORT = 2       # of a shutdown
 
 
 cdef const char *awaited_key_name(const void *item, size_t *length) noexcept nogil:
@@ -65,7 +61,7 @@ cdef void blocking_begin(Core *core) noexcept:
     cdef Blocking *blocking = <Blocking *>allocate(&core.memory, sizeof(Blocking))
     cdef int i
     memset(blocking, 0, sizeof(Blocking))
-    blocking.pause.database_index = -1
+    blocking.pause.database_index = blocking.acknowledging.database_index = -1
     blocking.awaited = allocate(&core.memory, core.database_count * sizeof(Table))
     core.blocking = blocking
     for i in range(core.database_count):
@@ -217,7 +213,7 @@ cdef void block_on_keys(Call *call, size_t first, size_t count, int value_type, 
     cdef Blocked *blocked
     cdef size_t i
     if call.client.deny_blocking:
-        reply_timed_out(call.client, refused_reply)
+        reply_timed_out(call.client, refused_reply, NULL)
         return
     blocked = blocked_new(call, count)
     blocked.value_type = value_type
@@ -233,7 +229,7 @@ cdef void block_on_keys(Call *call, size_t first, size_t count, int value_type, 
 cdef void block_for(Call *call, int64_t timeout_ms, int timed_out_reply) noexcept:
     cdef Blocked *blocked
     if call.client.deny_blocking:
-        reply_timed_out(call.client, timed_out_reply)
+        reply_timed_out(call.client, timed_out_reply, NULL)
         return
     blocked = blocked_new(call, 0)
     blocked.timed_out_reply = timed_out_reply
@@ -263,7 +259,7 @@ cdef void detach(Core *core, Blocked *blocked) noexcept nogil:
         leave(core, &blocked.waiters[i])
     if blocked.deadline_ms > 0:
         heap_remove(blocking, blocked)
-    if not blocked.paused:
+    if not blocked.paused and blocked.awaited.replicas == 0:
         blocking.waiter_count -= blocked.waiter_count
     if blocking.waiter_count == 0:
         core.effects &= ~<uint32_t>EFFECT_AWAITED
@@ -317,17 +313,13 @@ cdef void wait_for_resume(Client *client) noexcept nogil:
     client.core.waiting = client
 
 
-cdef void reply_timed_out(Client *client, int reply) noexcept nogil:
+cdef void reply_timed_out(Client *client, int reply, const Acknowledgements *awaited) noexcept nogil:
     if reply == TIMED_OUT_NULL_ARRAY:
         reply_null_array(client)
     elif reply == TIMED_OUT_NULL:
         reply_null(client)
-    elif reply == TIMED_OUT_ZERO:
-        reply_integer(client, 0)
-    elif reply == TIMED_OUT_ZEROS:
-        reply_array(client, 2)
-        reply_integer(client, 0)
-        reply_integer(client, 0)
+    elif reply == TIMED_OUT_COUNT or reply == TIMED_OUT_COUNTS:
+        reply_acknowledged(client, awaited)
 
 
 cdef void give_up(Core *core, Blocked *blocked, int reason) except *:
@@ -348,7 +340,7 @@ cdef void give_up(Core *core, Blocked *blocked, int reason) except *:
             command.failed_calls += 1
             reply_error_bytes(client, b"ERR Errors trying to SHUTDOWN. Check logs.")
         else:
-            reply_timed_out(client, blocked.timed_out_reply)
+            reply_timed_out(client, blocked.timed_out_reply, &blocked.awaited)
         surroundings_end(client)
         go_on(client)
     blocked_free(core, blocked)
@@ -517,6 +509,8 @@ cdef class BlockedClients:
         cdef Blocking *blocking = blocking_of(self.core)
         while blocking.heap_count > 0 and blocking.heap[0].deadline_ms <= self.core.monotonic_ms:
             give_up(self.core, blocking.heap[0], UNBLOCKED_BY_TIME)
+        if blocking.acknowledgements_came:
+            answer_acknowledged(self.core)
         if self.core.keys_ready:
             serve_ready_keys(self.core)
         if blocking.pause.first != NULL and not self.core.gates & (GATE_PAUSED_WRITE | GATE_ENDING):

@@ -4,19 +4,21 @@ Each does at once what its plain form does, or blocks; `engine/modes/blocked` ru
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport INT64_MAX, int64_t
+from libc.stdint cimport INT32_MAX, INT64_MAX, int64_t
 
 from ranvier.engine.core cimport Arg, Call
 from ranvier.engine.effects cimport propagate_as, propagates
+from ranvier.engine.modes.acknowledged cimport block_for_replicas
 from ranvier.engine.modes.blocked cimport (
-    TIMED_OUT_NULL, TIMED_OUT_NULL_ARRAY, TIMED_OUT_ZERO, TIMED_OUT_ZEROS, block_for, block_on_keys,
+    TIMED_OUT_NULL, TIMED_OUT_NULL_ARRAY, Acknowledgements, block_on_keys,
 )
 from ranvier.engine.native.common cimport arg_bytes, integer_argument
 from ranvier.engine.native.float_text cimport parse_long_double
 from ranvier.engine.native.list_moves cimport MoveRequest, move_element, move_elements, parse_move_request
 from ranvier.engine.native.lists cimport PopRequest, parse_pop_request, pop_and_reply, pop_from_first
 from ranvier.engine.number cimport parse_integer
-from ranvier.engine.reply cimport reply_array, reply_bulk, reply_error, reply_integer
+from ranvier.engine.replication.stream cimport replication_of
+from ranvier.engine.reply cimport reply_array, reply_bulk, reply_error
 from ranvier.engine.store.entry cimport TYPE_LIST
 from ranvier.engine.types.list_access cimport list_open_other, parse_list_end
 from ranvier.engine.types.value_access cimport OPEN_FAILED, OPEN_FOUND, OpenValue
@@ -163,16 +165,26 @@ cdef void blmpop(Call *call) noexcept:
 # ---- WAIT -----------------------------------------------------------------------------------------------------------
 
 cdef void wait(Call *call) noexcept:
-    """A server without replicas: there are none to acknowledge, now or later."""
+    """WAIT numreplicas timeout: until so many have all that this client has changed."""
     cdef int64_t replicas = 0
     cdef int64_t timeout_ms = 0
+    if replication_of(call.core).follows:
+        reply_error(call, b"ERR WAIT cannot be used with replica instances. Please also note that if a replica is "
+                    b"configured to be writable (which is not the default) writes to replicas are just local and are "
+                    b"not propagated.")
+        return
     if not integer_argument(call, &call.args[1], &replicas) \
             or not parse_milliseconds(call, &call.args[2], &timeout_ms):
         return
-    if replicas <= 0:
-        reply_integer(call.client, 0)
-    else:
-        block_for(call, timeout_ms, TIMED_OUT_ZERO)
+    wait_for_replicas(call, replicas, False, timeout_ms)
+
+
+cdef void wait_for_replicas(Call *call, int64_t replicas, bint on_disk, int64_t timeout_ms) noexcept:
+    cdef Acknowledgements awaited
+    awaited.offset = call.client.write_offset
+    awaited.replicas = <int>min(replicas, <int64_t>INT32_MAX)
+    awaited.on_disk = on_disk
+    block_for_replicas(call, &awaited, timeout_ms)
 
 
 cdef void waitaof(Call *call) noexcept:
@@ -189,11 +201,10 @@ cdef void waitaof(Call *call) noexcept:
         return
     if not parse_milliseconds(call, &call.args[3], &timeout_ms):
         return
-    if local > 0:
+    if replication_of(call.core).follows:
+        reply_error(call, b"ERR WAITAOF cannot be used with replica instances. Please also note that writes to "
+                    b"replicas are just local and are not propagated.")
+    elif local > 0:
         reply_error(call, b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
-    elif replicas == 0:
-        reply_array(call.client, 2)
-        reply_integer(call.client, 0)
-        reply_integer(call.client, 0)
     else:
-        block_for(call, timeout_ms, TIMED_OUT_ZEROS)
+        wait_for_replicas(call, replicas, True, timeout_ms)

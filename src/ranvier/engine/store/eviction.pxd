@@ -38,6 +38,7 @@ cdef struct Eviction:
     Database **databases
     int database_count
     size_t limit_bytes               # maxmemory, 0: none
+    size_t uncounted_bytes           # of memory in use: what is kept for slow replicas
     int order                        # an EvictionOrder
     bint volatile_only
     int samples                      # maxmemory-samples, looked at per database and choice

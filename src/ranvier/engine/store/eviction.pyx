@@ -180,7 +180,7 @@ cdef int evict_slice(Eviction *eviction, bint deletes) noexcept:
     cdef int steps = 0
     eviction.slowest_ns = 0
     eviction.state = EVICTION_DONE
-    while eviction.keyspace.memory.used_bytes > eviction.limit_bytes:
+    while eviction.keyspace.memory.used_bytes - eviction.uncounted_bytes > eviction.limit_bytes:
         if eviction.keyspace.garbage != NULL:
             free_garbage(eviction.keyspace, GARBAGE_ITEMS)
             steps = CLOCK_STEPS
