@@ -1,12 +1,16 @@
 """A primary from its replicas' side, byte by byte, under a clock that stands still."""
 
-from collections.abc import Iterator
+import gc
+import os
+import weakref
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from harness.memory import memory_client, memory_server, received, socket_client, turn, used_bytes
-from harness.raw_replica import SELECT, SNAPSHOT, Stage, a_stage, advance, raw_replica, set_of
+from harness.raw_replica import SELECT, SNAPSHOT, RawReplica, Stage, a_stage, advance, raw_replica, set_of
 from harness.wire import encode_command
+from ranvier.engine.client import ClientHandle
 from ranvier.replication.state import NO_ID
 
 KILOBYTE = 1024
@@ -459,6 +463,19 @@ def test_a_replica_that_says_nothing_is_closed(stage: Stage) -> None:
         assert "Disconnecting timedout replica (streaming sync): peer:7777" in stage.log
 
 
+def test_a3_1_an_empty_line_shows_that_a_replica_lives(stage: Stage) -> None:
+    """It loads its snapshot, which may take longer than repl-timeout."""
+    stage.run("CONFIG", "SET", "repl-timeout", "5")
+    with raw_replica(stage.server) as replica:
+        replica.synchronize(stage.maker)
+        for _ in range(10):
+            advance(stage.server, 1000)
+            replica.peer.send(b"\n")
+            turn(stage.server)
+        assert not replica.ended
+        assert stage.info()["slave0"].endswith("lag=0,type=replica")
+
+
 def test_the_end_waits_for_replicas(stage: Stage) -> None:
     """A13 REPLICA-2: up to shutdown-timeout."""
     with raw_replica(stage.server) as replica:
@@ -471,3 +488,92 @@ def test_the_end_waits_for_replicas(stage: Stage) -> None:
         replica.say("REPLCONF", "ACK", offset)
         assert stage.server.end._may_end()
         assert "Waiting for replicas before shutting down." in stage.log
+
+
+# ---- leaving nothing ------------------------------------------------------------------------------------------------
+
+def go_while_waiting(stage: Stage, replica: RawReplica) -> None:
+    replica.introduce("eof")
+    replica.say("PSYNC", "?", -1)
+
+
+def go_while_it_is_made_for_its_socket(stage: Stage, replica: RawReplica) -> None:
+    go_while_waiting(stage, replica)
+    advance(stage.server, 5000)
+    assert stage.maker.busy
+
+
+def go_while_it_is_made_to_a_file(stage: Stage, replica: RawReplica) -> None:
+    replica.say("PSYNC", "?", -1)
+    assert stage.maker.busy
+
+
+def go_while_the_file_is_sent(stage: Stage, replica: RawReplica) -> None:
+    replica.peer.send(encode_command("PSYNC", "?", "-1"))
+    turn(stage.server, 2)
+    stage.maker.snapshot = SNAPSHOT + b"x" * (8 * MEGABYTE)
+    stage.maker.finish()
+    turn(stage.server, 2)
+    stage.maker.snapshot = SNAPSHOT
+    assert replica.handle.describe()["events"] == "rw"
+
+
+def go_before_the_first_acknowledgement(stage: Stage, replica: RawReplica) -> None:
+    go_while_it_is_made_for_its_socket(stage, replica)
+    stage.maker.finish()
+    turn(stage.server)
+
+
+def go_while_following(stage: Stage, replica: RawReplica) -> None:
+    replica.synchronize(stage.maker)
+
+
+def go_while_behind(stage: Stage, replica: RawReplica) -> None:
+    replica.synchronize(stage.maker)
+    for _ in range(300):
+        stage.run("SET", "a", b"x" * 10_000)
+        turn(stage.server)
+    assert replica.handle.describe()["events"] == "rw"
+
+
+@pytest.mark.parametrize("way", ["the peer", "killed", "the limit of time"])
+@pytest.mark.parametrize("go", [
+    go_while_waiting, go_while_it_is_made_for_its_socket, go_while_it_is_made_to_a_file, go_while_the_file_is_sent,
+    go_before_the_first_acknowledgement, go_while_following, go_while_behind,
+])
+def test_a8_16_a_replica_leaves_nothing(stage: Stage, go: Callable[[Stage, RawReplica], None], way: str) -> None:
+    """A8-9, A8-16: whatever it was in the middle of."""
+    stage.run("CONFIG", "SET", "repl-backlog-size", "65536")
+
+    def one_round() -> "weakref.ref[ClientHandle]":
+        with raw_replica(stage.server, send_buffer_bytes=4096) as replica:
+            go(stage, replica)
+            gone = weakref.ref(replica.handle)
+            if way == "killed":
+                assert stage.run("CLIENT", "KILL", "TYPE", "replica") == b":1\r\n"
+            elif way == "the limit of time":
+                for client in stage.server.primary.clients:
+                    client.close()
+        turn(stage.server, 2)
+        for _ in range(10):
+            stage.run("SET", "a", b"x" * 10_000)
+            turn(stage.server)
+        stage.log.clear()
+        return gone
+
+    def measure() -> tuple[int, ...]:
+        gc.collect()
+        replicas = stage.server.engine.replicas
+        return (used_bytes(stage.server) // 70_000, len(os.listdir("/proc/self/fd")), len(replicas),
+                len(stage.server.primary), stage.server.engine.client_count, int(stage.info()["connected_slaves"]))
+
+    for _ in range(2):
+        one_round()
+    before = measure()
+    for _ in range(4):
+        gone = one_round()
+        gc.collect()
+        assert gone() is None, "somebody holds the client's handle"
+    assert measure() == before
+    assert not stage.maker.busy
+    assert not stage.server.primary.full_sync.making
