@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from socket import socket
 
-from harness.memory import received, socket_client, turn
+from harness.memory import hear_log, memory_client, memory_server, read_replies, received, socket_client, turn
+from harness.process import parse_info
 from harness.wire import encode_command
 from ranvier.engine.client import ClientHandle
 from ranvier.errors import SnapshotVersionError
 from ranvier.replication.full_sync import WhenDone
 from ranvier.server.server import Server
+from ranvier.shells.memory import MemoryClient
 
 SNAPSHOT = b"REDIS0010" + b"\xff" + bytes(8)
 
@@ -130,3 +132,38 @@ def raw_replica(server: Server, *, send_buffer_bytes: int | None = None) -> Iter
     with socket_client(server, send_buffer_bytes=send_buffer_bytes) as peer:
         yield RawReplica(server, peer)
     turn(server, 2)
+
+
+SELECT = b"*2\r\n$6\r\nSELECT\r\n$1\r\n%d\r\n"
+
+
+def set_of(key: str, value: bytes | str) -> bytes:
+    """A change as replicas hear of it."""
+    return encode_command("SET", key, value)
+
+
+class Stage:
+    """A server, somebody who writes, and the maker of its snapshots."""
+
+    def __init__(self, server: Server, writer: MemoryClient) -> None:
+        self.server = server
+        self.writer = writer
+        self.maker = give_maker(server)
+        self.log = hear_log(server)
+
+    def run(self, *words: str | bytes) -> bytes:
+        return self.writer.talk(encode_command(*words))
+
+    def info(self) -> dict[str, str]:
+        (reply,) = read_replies(self.writer.talk(b"INFO everything\r\n"))
+        return parse_info(reply.text)
+
+    @property
+    def history(self) -> bytes:
+        return self.server.replication.replication_id.encode()
+
+
+@contextmanager
+def a_stage() -> Iterator[Stage]:
+    with memory_server(**{"repl-ping-replica-period": 1000}) as server, memory_client(server) as writer:
+        yield Stage(server, writer)

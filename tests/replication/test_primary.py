@@ -1,62 +1,28 @@
 """A primary from its replicas' side, byte by byte, under a clock that stands still."""
 
-from collections.abc import Iterator
+import gc
+import os
+import weakref
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.memory import (
-    hear_log,
-    memory_client,
-    memory_server,
-    read_replies,
-    received,
-    socket_client,
-    turn,
-    used_bytes,
-)
-from harness.process import parse_info
-from harness.raw_replica import SNAPSHOT, Maker, advance, give_maker, raw_replica
+from harness.memory import memory_client, memory_server, received, socket_client, turn, used_bytes
+from harness.raw_replica import SELECT, SNAPSHOT, RawReplica, Stage, a_stage, advance, raw_replica, set_of
 from harness.wire import encode_command
+from ranvier.engine.client import ClientHandle
 from ranvier.replication.state import NO_ID
-from ranvier.server.server import Server
-from ranvier.shells.memory import MemoryClient
 
 KILOBYTE = 1024
 MEGABYTE = 1 << 20
-SELECT = b"*2\r\n$6\r\nSELECT\r\n$1\r\n%d\r\n"
 GETACK = encode_command("REPLCONF", "GETACK", "*")
 PING = b"*1\r\n$4\r\nPING\r\n"
 
 
-def set_of(key: str, value: bytes | str) -> bytes:
-    return encode_command("SET", key, value)
-
-
-class Stage:
-    """A server, somebody who writes, and the maker of its snapshots."""
-
-    def __init__(self, server: Server, writer: MemoryClient) -> None:
-        self.server = server
-        self.writer = writer
-        self.maker: Maker = give_maker(server)
-        self.log = hear_log(server)
-
-    def run(self, *words: str | bytes) -> bytes:
-        return self.writer.talk(encode_command(*words))
-
-    def info(self) -> dict[str, str]:
-        (reply,) = read_replies(self.writer.talk(b"INFO everything\r\n"))
-        return parse_info(reply.text)
-
-    @property
-    def history(self) -> bytes:
-        return self.server.replication.replication_id.encode()
-
-
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    with memory_server(**{"repl-ping-replica-period": 1000}) as server, memory_client(server) as writer:
-        yield Stage(server, writer)
+    with a_stage() as found:
+        yield found
 
 
 # ---- full synchronisation -------------------------------------------------------------------------------------------
@@ -497,6 +463,19 @@ def test_a_replica_that_says_nothing_is_closed(stage: Stage) -> None:
         assert "Disconnecting timedout replica (streaming sync): peer:7777" in stage.log
 
 
+def test_a3_1_an_empty_line_shows_that_a_replica_lives(stage: Stage) -> None:
+    """It loads its snapshot, which may take longer than repl-timeout."""
+    stage.run("CONFIG", "SET", "repl-timeout", "5")
+    with raw_replica(stage.server) as replica:
+        replica.synchronize(stage.maker)
+        for _ in range(10):
+            advance(stage.server, 1000)
+            replica.peer.send(b"\n")
+            turn(stage.server)
+        assert not replica.ended
+        assert stage.info()["slave0"].endswith("lag=0,type=replica")
+
+
 def test_the_end_waits_for_replicas(stage: Stage) -> None:
     """A13 REPLICA-2: up to shutdown-timeout."""
     with raw_replica(stage.server) as replica:
@@ -511,114 +490,90 @@ def test_the_end_waits_for_replicas(stage: Stage) -> None:
         assert "Waiting for replicas before shutting down." in stage.log
 
 
-# ---- what is shown --------------------------------------------------------------------------------------------------
+# ---- leaving nothing ------------------------------------------------------------------------------------------------
 
-def test_what_is_shown_of_replicas(stage: Stage) -> None:
-    """A11 FLAGS S; connected_clients counts no replicas (A16)."""
-    with raw_replica(stage.server) as replica:
-        replica.say("REPLCONF", "ip-address", "10.1.1.1\r\nx:y")
-        replica.introduce()
-        replica.say("PSYNC", "?", -1)
-        assert stage.info()["slave0"].startswith("ip=10.1.1.1  x:y,port=7777,state=wait_bgsave,offset=0,lag=0")
-        stage.maker.finish()
-        replica.heard()
-        stage.server.primary.tick()
-        replica.say("REPLCONF", "ACK", 0)
-        replica.say("REPLCONF", "ip-address", "10.1.1.1")
-    with raw_replica(stage.server) as replica:
-        replica.synchronize(stage.maker)
-        stage.run("SET", "a", "1")
-        offset = stage.server.replication.offset
-        replica.say("REPLCONF", "ACK", offset)
-        advance(stage.server, 2000)
-        info = stage.info()
-        assert (info["role"], info["connected_slaves"], info["connected_clients"]) == ("master", "1", "1")
-        assert info["slave0"] == f"ip=peer,port=7777,state=online,offset={offset},lag=2,type=replica"
-        assert (info["master_repl_offset"], info["repl_backlog_first_byte_offset"]) == (str(offset), "1")
-        assert info["repl_backlog_histlen"] == str(offset)
-        role = stage.run("ROLE")
-        assert role == (b"*3\r\n$6\r\nmaster\r\n:%d\r\n*1\r\n*3\r\n$4\r\npeer\r\n$4\r\n7777\r\n$%d\r\n%d\r\n"
-                        % (offset, len(str(offset)), offset))
-        line = stage.run("CLIENT", "LIST", "TYPE", "replica")
-        assert b"flags=S" in line
-        assert line.count(b"id=") == 1
-        assert stage.run("CLIENT", "LIST", "TYPE", "normal").count(b"id=") == 1
-        assert stage.run("CLIENT", "KILL", "TYPE", "slave") == b":1\r\n"
-        turn(stage.server, 2)
-        assert replica.ended
-    assert stage.run("ROLE") == b"*3\r\n$6\r\nmaster\r\n:%d\r\n*0\r\n" % offset
+def go_while_waiting(stage: Stage, replica: RawReplica) -> None:
+    replica.introduce("eof")
+    replica.say("PSYNC", "?", -1)
 
 
-@pytest.mark.parametrize(("request_", "answer"), [
-    (("REPLCONF",), b"+OK\r\n"),
-    (("REPLCONF", "a"), b"-ERR syntax error\r\n"),
-    (("REPLCONF", "foo", "b"), b"-ERR Unrecognized REPLCONF option: foo\r\n"),
-    (("REPLCONF", "listening-port", "abc"), b"-ERR value is not an integer or out of range\r\n"),
-    (("REPLCONF", "listening-port", "1", "ip-address", "1.2.3.4"), b"+OK\r\n"),
-    (("REPLCONF", "ip-address", "x" * 300),
-     b"-ERR REPLCONF ip-address provided by replica instance is too long: 300 bytes\r\n"),
-    (("REPLCONF", "capa", "eof", "capa", "psync2", "capa", "zzz"), b"+OK\r\n"),
-    (("REPLCONF", "version", "9.1.0"), b"+OK\r\n"),
-    (("REPLCONF", "version", "abc"), b"-ERR Unrecognized version format: abc\r\n"),
-    (("REPLCONF", "rdb-only", "x"), b"-ERR value is not an integer or out of range\r\n"),
-    (("REPLCONF", "rdb-filter-only", "bogus"), b"-ERR Unsupported rdb-filter-only option: bogus\r\n"),
-    (("REPLCONF", "rdb-filter-only", ""), b"+OK\r\n"),
-    (("REPLCONF", "getack", "*"), b""),
-    (("REPLCONF", "ack", "5"), b""),
-    (("REPLCONF", "ack", "x"), b""),
-    (("REPLCONF", "rdb-channel", "1"), b"-ERR Unrecognized REPLCONF option: rdb-channel\r\n"),
-    (("PSYNC", "?"), b"-ERR wrong number of arguments for 'psync' command\r\n"),
-    (("PSYNC", "?", "abc"), b"-ERR value is not an integer or out of range\r\n"),
-    (("PSYNC", "?", "-1", "FAILOVER"), b"-ERR PSYNC FAILOVER can't be sent to a master.\r\n"),
-    (("SYNC", "a"), b"-ERR wrong number of arguments for 'sync' command\r\n"),
-    (("WAIT", "x", "1"), b"-ERR value is not an integer or out of range\r\n"),
-])
-def test_a13_replconf_and_its_like(stage: Stage, request_: tuple[str, ...], answer: bytes) -> None:
-    """A13 REPLICA-1, as Valkey 9.1 answers (a channel of its own for the snapshot is not offered)."""
-    with raw_replica(stage.server) as replica:
-        assert replica.say(*request_) == answer
+def go_while_it_is_made_for_its_socket(stage: Stage, replica: RawReplica) -> None:
+    go_while_waiting(stage, replica)
+    advance(stage.server, 5000)
+    assert stage.maker.busy
 
 
-def test_a17_25_who_is_not_let_in(stage: Stage) -> None:
-    with raw_replica(stage.server) as replica:
-        assert replica.say("MULTI") + replica.say("PSYNC", "?", -1) == (
-            b"+OK\r\n-ERR Command 'psync' not allowed inside a transaction\r\n")
-    with raw_replica(stage.server) as replica:
-        replica.peer.send(b"PING\r\nPSYNC ? -1\r\n")
-        assert replica.heard() == b"+PONG\r\n-ERR SYNC and PSYNC are invalid with pending output\r\n"
-        stage.server.replication.follow("nobody", 1)
-        assert replica.say("SYNC") == b"-NOMASTERLINK Can't SYNC while not connected with my master\r\n"
-        stage.server.replication.lead()
-        stage.server.primary.failing_over = True
-        assert replica.say("SYNC") == b"-NOMASTERLINK Can't SYNC while failing over\r\n"
-    assert len(stage.server.engine.replicas) == 0
+def go_while_it_is_made_to_a_file(stage: Stage, replica: RawReplica) -> None:
+    replica.say("PSYNC", "?", -1)
+    assert stage.maker.busy
 
 
-# ---- replicas of a replica ------------------------------------------------------------------------------------------
+def go_while_the_file_is_sent(stage: Stage, replica: RawReplica) -> None:
+    replica.peer.send(encode_command("PSYNC", "?", "-1"))
+    turn(stage.server, 2)
+    stage.maker.snapshot = SNAPSHOT + b"x" * (8 * MEGABYTE)
+    stage.maker.finish()
+    turn(stage.server, 2)
+    stage.maker.snapshot = SNAPSHOT
+    assert replica.handle.describe()["events"] == "rw"
 
-def test_a_replica_hands_its_primarys_stream_on_as_it_is(stage: Stage) -> None:
-    state, replicas = stage.server.replication, stage.server.engine.replicas
-    state.follow("primary", 1)
-    stage.server.stream_follows(True)
-    state.adopt("a" * 40, 1000)
-    state.link_up = True
-    with raw_replica(stage.server) as replica:
-        assert replica.say("PSYNC", "?", -1) == b"+FULLRESYNC " + b"a" * 40 + b" 1000\r\n"
-        stage.maker.finish()
-        replica.heard()
-        stage.run("SET", "mine", "1")
-        replicas.feed(b"*1\r\n$4\r\nPI")
-        replicas.feed(b"NG\r\n")
-        advance(stage.server, 2_000)
-        assert replica.heard() == PING
-        assert state.offset == 1000 + len(PING)
-        assert stage.run("WAIT", "1", "1").startswith(b"-ERR WAIT cannot be used with replica instances.")
-        stage.server.drop_replicas()
+
+def go_before_the_first_acknowledgement(stage: Stage, replica: RawReplica) -> None:
+    go_while_it_is_made_for_its_socket(stage, replica)
+    stage.maker.finish()
+    turn(stage.server)
+
+
+def go_while_following(stage: Stage, replica: RawReplica) -> None:
+    replica.synchronize(stage.maker)
+
+
+def go_while_behind(stage: Stage, replica: RawReplica) -> None:
+    replica.synchronize(stage.maker)
+    for _ in range(300):
+        stage.run("SET", "a", b"x" * 10_000)
         turn(stage.server)
-        assert replica.ended
-    with raw_replica(stage.server) as replica:
-        assert replica.say("PSYNC", "a" * 40, 1001) == b"+CONTINUE\r\n" + PING
-    state.adopt("b" * 40, 5)
-    info = stage.info()
-    assert (info["master_repl_offset"], info["repl_backlog_first_byte_offset"], info["repl_backlog_histlen"]) == (
-        "5", "6", "0")
+    assert replica.handle.describe()["events"] == "rw"
+
+
+@pytest.mark.parametrize("way", ["the peer", "killed", "the limit of time"])
+@pytest.mark.parametrize("go", [
+    go_while_waiting, go_while_it_is_made_for_its_socket, go_while_it_is_made_to_a_file, go_while_the_file_is_sent,
+    go_before_the_first_acknowledgement, go_while_following, go_while_behind,
+])
+def test_a8_16_a_replica_leaves_nothing(stage: Stage, go: Callable[[Stage, RawReplica], None], way: str) -> None:
+    """A8-9, A8-16: whatever it was in the middle of."""
+    stage.run("CONFIG", "SET", "repl-backlog-size", "65536")
+
+    def one_round() -> "weakref.ref[ClientHandle]":
+        with raw_replica(stage.server, send_buffer_bytes=4096) as replica:
+            go(stage, replica)
+            gone = weakref.ref(replica.handle)
+            if way == "killed":
+                assert stage.run("CLIENT", "KILL", "TYPE", "replica") == b":1\r\n"
+            elif way == "the limit of time":
+                for client in stage.server.primary.clients:
+                    client.close()
+        turn(stage.server, 2)
+        for _ in range(10):
+            stage.run("SET", "a", b"x" * 10_000)
+            turn(stage.server)
+        stage.log.clear()
+        return gone
+
+    def measure() -> tuple[int, ...]:
+        gc.collect()
+        replicas = stage.server.engine.replicas
+        return (used_bytes(stage.server) // 70_000, len(os.listdir("/proc/self/fd")), len(replicas),
+                len(stage.server.primary), stage.server.engine.client_count, int(stage.info()["connected_slaves"]))
+
+    for _ in range(2):
+        one_round()
+    before = measure()
+    for _ in range(4):
+        gone = one_round()
+        gc.collect()
+        assert gone() is None, "somebody holds the client's handle"
+    assert measure() == before
+    assert not stage.maker.busy
+    assert not stage.server.primary.full_sync.making

@@ -64,6 +64,7 @@ from ranvier.engine.phase cimport (
 from ranvier.engine.propagation cimport propagate_deletion
 from ranvier.engine.poll cimport poll_watch
 from ranvier.engine.replication.replica_output cimport write_replica
+from ranvier.engine.replication.stream cimport replica_of
 from ranvier.engine.store.database cimport Database, database_expire_slice
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -188,6 +189,8 @@ cdef void process(Core *core, Client *client, char *data, size_t length, bint sh
     An exception is a bug outside the handlers (a hook, a listener): that one client is closed (design, law 13).
     """
     cdef size_t done
+    if client.replica != NULL:           # whatever it says: one that loads its snapshot sends empty lines meanwhile
+        replica_of(client).heard_ms = core.monotonic_ms
     if client.parser.big != NULL and client.parser.big.size < <size_t>client.parser.bulk_length + 2:
         done = 0
     elif client.phase == PHASE_BLOCKED or (

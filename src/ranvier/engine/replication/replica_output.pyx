@@ -28,7 +28,7 @@ from ranvier.engine.propagation cimport feed_begin, feed_end
 from ranvier.engine.replication.stream cimport (
     STAGE_FILE, STAGE_HELD, STAGE_STREAM, Replica, Replication, StreamBlock, acknowledged_by, backlog_begin,
     backlog_end, backlog_surplus, position_drop, position_offset, position_take, replica_lag, replication_begin,
-    replication_of, stream_feed, stream_trim,
+    replica_of, replication_of, stream_feed, stream_trim,
 )
 from ranvier.engine.turn cimport want, written
 
@@ -62,10 +62,6 @@ cdef enum:
 
 
 cdef bytes GETACK = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n"
-
-
-cdef inline Replica *replica_of(const Client *client) noexcept nogil:
-    return <Replica *>client.replica
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------

@@ -76,6 +76,10 @@ cdef inline Replication *replication_of(const Core *core) noexcept nogil:
     return <Replication *>core.replication
 
 
+cdef inline Replica *replica_of(const Client *client) noexcept nogil:
+    return <Replica *>client.replica
+
+
 cdef inline int64_t position_offset(const Position *position) noexcept nogil:
     return position.block.begin + <int64_t>position.sent
 
