@@ -249,8 +249,8 @@ def test_appendonly_yes_is_refused_where_it_cannot_begin() -> None:
     with world(appendonly=False) as w:
         w.disk.room_bytes = 0
         answer = w.call("CONFIG", "SET", "appendonly", "yes")
-        assert answer == (b"-ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. "
-                          b"Check server logs.\r\n")
+        assert answer == (b"-ERR CONFIG SET failed (possibly related to argument 'appendonly') - "
+                          b"Unable to turn on AOF. Check server logs.\r\n")
         assert w.call("CONFIG", "GET", "appendonly").endswith(b"no\r\n")
         w.disk.room_bytes = None
         assert w.call("SET", "a", "1") == b"+OK\r\n"
