@@ -74,6 +74,18 @@ TRIM_PAUSE_MILLISECONDS = 200  # between two of the cron's: what comes and goes 
 MIGRATE_GROUP_BYTES = 1024**2  # of requests sent before their replies are read; a larger value goes by itself
 MIGRATE_REPLY_BYTES = 1024  # the longest line that the other server may answer
 
+REPLICATION_LINE_BYTES = 1024  # the longest line of a primary's that answers a step of the handshake
+TRANSFER_HEADER_BYTES = 1024  # the line in front of a snapshot, or of the reason why there is none
+TRANSFER_BYTES = 2**46  # a snapshot: no machine holds more; room is taken for what has arrived
+TRANSFER_BYTES_PER_TURN = 1024**2  # of a snapshot read before others have their turn
+RECEIVE_BYTES = 262144  # a read of it
+# What a primary sends: an argument may be larger than proto-max-bulk-len lets clients make them (a value that grew by
+# APPEND, a payload of RESTORE), but is held whole before it is applied.
+PRIMARY_BULK_BYTES = 2**32
+PRIMARY_QUERY_BUFFER_BYTES = 2**33
+RECONNECT_MILLISECONDS = 1000  # from one attempt to reach the primary to the next
+RECONNECT_MAXIMUM_MILLISECONDS = 8000  # ... doubling up to here while the primary is reached, but no link comes of it
+
 # Observing -----------------------------------------------------------------------------------------------------------
 SLOWLOG_ARGUMENTS = 32  # kept of a slow command, the last of them saying how many were left out
 SLOWLOG_ARGUMENT_BYTES = 128

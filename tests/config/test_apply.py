@@ -69,6 +69,9 @@ class Recorder:
     def apply_password(self) -> None:
         self._called("apply_password")
 
+    def apply_replica(self) -> None:
+        self._called("apply_replica")
+
     def apply_replication(self) -> None:
         self._called("apply_replication")
 

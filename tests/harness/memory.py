@@ -24,6 +24,7 @@ def memory_server(**options: object) -> Iterator[Server]:
     try:
         yield server
     finally:
+        server.replica_side.stop()
         server.engine.close()
 
 

@@ -13,6 +13,7 @@ from socket import SHUT_WR, socket
 
 import pytest
 
+from harness.fake_primary import AGREED, ID, fake_primary
 from harness.memory import (
     drop_garbage,
     memory_client,
@@ -263,6 +264,49 @@ def test_a7_which_way_closes_whom(mode: str, way: str) -> None:
             described = room.handle.describe()
             going = room.handle.closed or described["closing-after-reply"] or room.handle.close_reason != "none"
             assert going == ((mode, way) not in UNMOVED), UNMOVED.get((mode, way))
+
+
+LINKS: dict[str, bytes] = {
+    "connected": b"",
+    "shaking hands": b"+PONG\r\n",
+    "receiving a snapshot": AGREED + b"+FULLRESYNC " + ID.encode() + b" 1\r\n$900\r\nREDIS",
+    "receiving a marked one": AGREED + b"+FULLRESYNC " + ID.encode() + b" 1\r\n$EOF:" + b"m" * 40 + b"\r\nREDIS",
+    "going on": AGREED + b"+CONTINUE\r\n" + encode_command("SET", "k", "v"),
+    "in a transaction": AGREED + b"+CONTINUE\r\n" + encode_command("MULTI") + encode_command("SET", "k", "v" * 30_000),
+    "in a request": AGREED + b"+CONTINUE\r\n" + encode_command("SET", "k", "v" * 100_000)[:-10],
+}
+
+
+@pytest.mark.parametrize("way", ["promoted", "lost", "killed"])
+@pytest.mark.parametrize("stage", LINKS)
+def test_a8_a_link_to_a_primary_leaves_nothing(stage: str, way: str) -> None:
+    """Wherever it is when it ends; what it collects for a snapshot is gone, too."""
+    with room_of() as room, fake_primary(room.server) as primary:
+        def one() -> None:
+            room.other.talk(encode_command("REPLICAOF", "127.0.0.1", primary.port))
+            primary.accept()
+            primary.send(LINKS[stage])
+            turn(room.server, 3)
+            if way == "lost":
+                primary.drop()
+            elif way == "killed":
+                room.other.talk(b"CLIENT KILL TYPE primary\r\n")
+            turn(room.server, 2)
+            room.other.talk(b"REPLICAOF NO ONE\r\nDEL k\r\n")
+            primary.drop()
+            primary.refuse_all()
+            turn(room.server, 2)
+            drop_garbage(room.server)
+
+        for _ in range(2):
+            one()
+        before = measured(room)
+        for _ in range(ROUNDS):
+            one()
+        grown = {name: count - before[name] for name, count in measured(room).items() if count != before[name]}
+        assert abs(grown.pop("objects", 0)) < ROUNDS
+        assert abs(grown.pop("used bytes", 0)) < 512
+        assert grown == {}
 
 
 def test_a8_17_memory_of_clients_counts_only_those_that_are_there() -> None:

@@ -18,6 +18,7 @@ def client_flags(client: ClientHandle) -> str:
     described = client.describe()
     letters = (
         ("S", client.is_replica),
+        ("M", described["primary"]),
         ("O", described["monitor"]),
         ("P", described["sub"] or described["psub"] or described["ssub"]),
         ("x", described["multi"] >= 0),
@@ -30,7 +31,7 @@ def client_flags(client: ClientHandle) -> str:
         ("u", described["unblocked"]),
         ("A", described["closing"]),
         ("U", client.unix_socket),
-        ("e", client.no_evict),
+        ("e", client.no_evict and not described["primary"]),
         ("T", client.no_touch),
         ("I", client.import_source),
     )

@@ -246,6 +246,7 @@ def client_capa(client: ClientHandle, args: list[bytes]) -> Status:
     """CLIENT CAPA name [name ...]: what the client claims to understand; unknown names are ignored."""
     if b"REDIRECT" in map(option, args):
         client.understands_redirect = True
+        client.server.replica_side.apply_redirection(client)
     return OK
 
 

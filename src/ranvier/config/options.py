@@ -87,6 +87,9 @@ class ApplyTarget(Protocol):
     def apply_password(self) -> None:
         """`requirepass`: the default user's password."""
 
+    def apply_replica(self) -> None:
+        """What a replica refuses: writes, and everything without its primary."""
+
     def apply_replication(self) -> None:
         """Size of the backlog, and how many good replicas writes need."""
 
@@ -143,6 +146,7 @@ class Configuration:
     always_show_logo = Attribute[bool]("always-show-logo")
     availability_zone = Attribute[str]("availability-zone")
     bind = Attribute[tuple[str, ...]]("bind")
+    bind_source_addr = Attribute[str]("bind-source-addr")
     client_closed_max_len = Attribute[int]("client-closed-max-len")
     client_output_buffer_limit = Attribute[OutputLimits]("client-output-buffer-limit")
     client_query_buffer_limit_bytes = Attribute[int]("client-query-buffer-limit")
@@ -188,6 +192,8 @@ class Configuration:
     notify_keyspace_events = Attribute[str]("notify-keyspace-events")
     pidfile = Attribute[str]("pidfile")
     port = Attribute[int]("port")
+    primaryauth = Attribute[str]("primaryauth")
+    primaryuser = Attribute[str]("primaryuser")
     protected_mode = Attribute[bool]("protected-mode")
     proto_max_bulk_len_bytes = Attribute[int]("proto-max-bulk-len")
     proxy_protocol_from = Attribute[tuple[str, ...]]("proxy-protocol-from")
@@ -200,11 +206,21 @@ class Configuration:
     repl_backlog_size_bytes = Attribute[int]("repl-backlog-size")
     repl_backlog_ttl_seconds = Attribute[int]("repl-backlog-ttl")
     repl_disable_tcp_nodelay = Attribute[bool]("repl-disable-tcp-nodelay")
+    repl_diskless_load = Attribute[str]("repl-diskless-load")
     repl_diskless_sync = Attribute[bool]("repl-diskless-sync")
     repl_diskless_sync_delay = Attribute[int]("repl-diskless-sync-delay")
     repl_diskless_sync_max_replicas = Attribute[int]("repl-diskless-sync-max-replicas")
+    repl_mptcp = Attribute[bool]("repl-mptcp")
     repl_ping_replica_period_seconds = Attribute[int]("repl-ping-replica-period")
     repl_timeout_seconds = Attribute[int]("repl-timeout")
+    replica_announce_ip = Attribute[str]("replica-announce-ip")
+    replica_announce_port = Attribute[int]("replica-announce-port")
+    replica_announced = Attribute[bool]("replica-announced")
+    replica_ignore_maxmemory = Attribute[bool]("replica-ignore-maxmemory")
+    replica_priority = Attribute[int]("replica-priority")
+    replica_read_only = Attribute[bool]("replica-read-only")
+    replica_serve_stale_data = Attribute[bool]("replica-serve-stale-data")
+    replicaof = Attribute[tuple[str, ...]]("replicaof")
     requirepass = Attribute[str]("requirepass")
     save = Attribute[tuple[SavePoint, ...]]("save")
     set_max_intset_entries = Attribute[int]("set-max-intset-entries")
@@ -347,6 +363,10 @@ class Configuration:
         self._values = after
         if target is not None:
             self._apply(chosen, before, target)
+
+    def keep(self, name: str, value: Value) -> None:
+        """Take a value that came about otherwise than by CONFIG SET (REPLICAOF), for CONFIG GET and REWRITE."""
+        self._values[name] = value
 
     def rewrite(self) -> None:
         """CONFIG REWRITE: bring the file that the server was started with up to date. Raises CommandError."""

@@ -61,18 +61,23 @@ cdef void walk_queue(Findings findings, str where, AwaitedKey *key):
 
 cdef void walk_clients(Core *core, Findings findings):
     cdef Client *client = core.first
-    cdef size_t count = 0, blocked = 0, watching = 0, subscribed = 0
+    cdef size_t count = 0, blocked = 0, watching = 0, subscribed = 0, links = 0
     while client != NULL:
         findings.alive.add(<uintptr_t>client)
         count += 1
         blocked += client.blocked != NULL
         watching += client.watches != NULL
         subscribed += subscription_count(client, 0) + subscription_count(client, 1) + subscription_count(client, 2) > 0
+        links += client.primary_link != NULL
+        if client.primary_link != NULL and (client.phase == PHASE_CLOSED or not client.obeyed):
+            findings.wrong.append("a link to the primary that is none any more")
         if client.phase == PHASE_CLOSED and not client.closing_queued:
             findings.wrong.append("a closed client that nobody will free")
         if (client.blocked != NULL) != (client.phase == PHASE_BLOCKED) and client.phase != PHASE_CLOSING:
             findings.wrong.append("phase BLOCKED and what a client waits for disagree")
         client = client.next
+    if links > 1:
+        findings.wrong.append("more than one link to a primary")
     findings.expect("clients", core.client_count, count)
     findings.expect("blocked clients", (<Blocking *>core.blocking).client_count, blocked)
     findings.expect("watching clients", core.watching_clients, watching)

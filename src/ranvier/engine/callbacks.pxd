@@ -10,10 +10,10 @@ cdef class Callbacks:
     cdef int wake_read
     cdef int wake_write
 
-    # Call `callback()` in every turn that finds `fd` readable.
-    cdef void watch(self, int fd, object callback) except *
-    cdef void unwatch(self, int fd) except *
-    # A watched descriptor is readable.
+    # Call `callback()` in every turn that finds `fd` readable, or `writable` instead.
+    cdef void watch(self, int fd, object callback, bint writable) except *
+    cdef void unwatch(self, int fd, bint writable) except *
+    # A watched descriptor is ready.
     cdef void descriptor_ready(self, int fd) except *
     # Any thread: have the server's call `callback()`.
     cdef void post(self, object callback) except *

@@ -28,16 +28,16 @@ cdef class Callbacks:
         self.wake_read, self.wake_write = os.pipe()
         os.set_blocking(self.wake_read, False)
         os.set_blocking(self.wake_write, False)
-        self.watch(self.wake_read, self.run_posted)
+        self.watch(self.wake_read, self.run_posted, False)
 
-    cdef void watch(self, int fd, object callback) except *:
-        if poll_watch(self.poller, fd, (<uintptr_t>fd << 1) | 1, True, False, False, False, False) < 0:
+    cdef void watch(self, int fd, object callback, bint writable) except *:
+        if poll_watch(self.poller, fd, (<uintptr_t>fd << 1) | 1, not writable, writable, False, False, False) < 0:
             raise OSError(errno, os.strerror(errno))
         self.watched[fd] = callback
 
-    cdef void unwatch(self, int fd) except *:
+    cdef void unwatch(self, int fd, bint writable) except *:
         if self.watched.pop(fd, None) is not None:
-            poll_forget(self.poller, fd, True, False)
+            poll_forget(self.poller, fd, not writable, writable)
 
     cdef void descriptor_ready(self, int fd) except *:
         callback = self.watched.get(fd)
@@ -70,7 +70,7 @@ cdef class Callbacks:
     cdef void close(self) except *:
         if self.wake_write < 0:
             return
-        self.unwatch(self.wake_read)
+        self.unwatch(self.wake_read, False)
         with self.wake_lock:
             os.close(self.wake_read)
             os.close(self.wake_write)

@@ -58,6 +58,7 @@ from ranvier.engine.phase cimport (
     request_close,
     set_phase,
 )
+from ranvier.engine.replication.primary_link cimport link_leave
 from ranvier.engine.replication.replica_output cimport replica_leave
 from ranvier.engine.request cimport parser_init
 
@@ -348,6 +349,7 @@ cdef class ClientHandle:
             "tot-net-in": c.input_bytes,
             "tot-net-out": c.output_bytes_total,
             "tot-cmds": c.commands,
+            "primary": c.primary_link != NULL,
             "blocked": c.phase == PHASE_BLOCKED,
             "closing": c.phase == PHASE_CLOSING,
             "closing-after-reply": c.phase == PHASE_CLOSING_AFTER_REPLY,
@@ -422,6 +424,8 @@ cdef void teardown(Client *client):
     client.stalled = False
     # 15. What is counted of it: its share of all clients' memory.
     uncount_client(client)
+    # 16. The link to the primary: the beginning of a transaction; the server was told in step 2 how far the link was.
+    link_leave(client)
 
 
 cdef void tell_of_close(Client *client) noexcept:

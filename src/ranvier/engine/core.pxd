@@ -259,6 +259,7 @@ cdef struct Client:
     void *deferred               # engine.modes.deferred.Deferred, pushes that wait for its running command
     void *replica                # engine.replication.stream.Replica, NULL when it is none
     int64_t write_offset         # of the stream, behind the last change that it made
+    void *primary_link           # engine.replication.primary_link, NULL unless the primary is at the other end
     # eviction of clients (engine.evict_clients), while maxmemory-clients is on
     size_t counted_bytes         # its share of core.buckets.bytes
     int bucket                   # where it stands, counted from 1; 0: in none
@@ -444,6 +445,7 @@ cdef struct Core:
     void *first_monitor          # engine.modes.monitor.Monitor: who watches, in the order of coming
     void *last_monitor
     bint import_mode             # another server's keys are being copied in: nothing expires
+    bint follows                 # a replica: what expires, its primary says
     Client *pending_writes       # have bytes to send
     size_t pending_write_count
     Client *waiting              # stalled clients that may go on, and unblocked ones

@@ -78,6 +78,7 @@ from ranvier.engine.phase cimport (
     request_close,
 )
 from ranvier.engine.propagation cimport unit_end
+from ranvier.engine.replication.primary_link cimport limits_of, link_executed, link_executes, link_settles
 from ranvier.engine.replication.replica_output cimport replica_ran
 from ranvier.engine.reply cimport reply_error_bytes, reply_raw, reply_value
 from ranvier.engine.request cimport (
@@ -164,7 +165,10 @@ cdef size_t run_requests(Core *core, Client *client, Batch *batch, char *data, s
             client.stalled = True
             break
         client.stalled = False
-        status = parse_requests(&client.parser, batch, data + offset, length - offset, &core.limits,
+        if client.primary_link != NULL and not link_executes(client, data + offset, length - offset):
+            primary_breaks_protocol(client, b"Master using the inline protocol. Desync?")
+            break
+        status = parse_requests(&client.parser, batch, data + offset, length - offset, limits_of(client),
                                 client.authenticated, &consumed, &found)
         done = execute_batch(core, client, batch)
         if done < batch.request_count:
@@ -181,6 +185,8 @@ cdef size_t run_requests(Core *core, Client *client, Batch *batch, char *data, s
         if status != PARSE_INCOMPLETE and may_execute(client):
             protocol_error(client, status, found, data + offset, length - offset)
         break
+    if client.primary_link != NULL:
+        link_settles(client, data + offset)
     settle_time(core)
     return offset
 
@@ -213,6 +219,9 @@ cdef void protocol_error(Client *client, ParseStatus status, char found, const c
     cdef Surroundings surroundings
     if status == PARSE_ERROR_EXPECTED_DOLLAR:
         text = text % <unsigned char>found
+    if client.primary_link != NULL:
+        primary_breaks_protocol(client, text)
+        return
     if client.replica == NULL:           # whose stream an answer would break
         surroundings_begin(client, &surroundings)
         reply_error_bytes(client, b"ERR Protocol error: " + text)
@@ -220,6 +229,12 @@ cdef void protocol_error(Client *client, ParseStatus status, char found, const c
     (<object>client.core.hooks).protocol_error(<ClientHandle>client.handle, text, data[:length])
     client.linger = True
     close_after_reply(client, CLOSE_PROTOCOL)
+
+
+cdef void primary_breaks_protocol(Client *client, bytes text) except *:
+    """No answer, and nothing of the state is kept: what came before may be broken, too (lifecycle A3-12)."""
+    (<object>client.core.hooks).primary_protocol_error(<ClientHandle>client.handle, text)
+    request_close(client, CLOSE_PROTOCOL)
 
 
 cdef size_t execute_batch(Core *core, Client *client, Batch *batch):
@@ -248,6 +263,8 @@ cdef size_t execute_batch(Core *core, Client *client, Batch *batch):
     for i in range(batch.request_count):
         request = &batch.requests[i]
         execute_request(core, client, batch.args + request.first, request)
+        if client.primary_link != NULL:
+            link_executed(client, request.end)
         if not may_execute(client) or client.owed_bytes > core.limits.owed_bytes:
             return i + 1
     return batch.request_count
@@ -366,7 +383,7 @@ cdef void reject(Call *call, bytes text):
         transaction_leave(client)
         watch_leave(client)
         text = b"EXECABORT Transaction discarded because of: " + text.removeprefix(b"ERR ")
-    else:
+    elif client.primary_link == NULL:    # where the rest of the transaction is done as at the primary
         transaction_abort(client)
     tracking_over(client, call.command)
     reply_error_bytes(client, text)

@@ -14,6 +14,7 @@ from libc.string cimport memcpy, memmove
 
 from ranvier.engine.core cimport PHASE_CLOSING_AFTER_REPLY, Core, Part
 from ranvier.engine.memory cimport Blob, blob_data, blob_grow, blob_new, release, resize
+from ranvier.engine.replication.primary_link cimport limits_of
 from ranvier.engine.request cimport parser_reset, wants_blob
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -140,7 +141,7 @@ cdef void keep_remainder(Client *client, const char *data, size_t length, bint s
         client.query_start = client.query_end = client.query_capacity = 0
         return
     # Never the whole argument: had it all arrived, it would have been parsed.
-    if wants_blob(&client.parser, &client.core.limits):
+    if wants_blob(&client.parser, limits_of(client)):
         kept = client.parser.position
         collect_big(client, data + kept, length - kept)
     if shared:
@@ -180,7 +181,7 @@ cdef void query_shrink(Client *client) noexcept nogil:
 
 cdef size_t query_limit(const Client *client) noexcept nogil:
     if client.authenticated:
-        return client.core.limits.query_buffer_bytes
+        return limits_of(client).query_buffer_bytes
     return client.core.limits.unauthenticated_query_buffer_bytes
 
 

@@ -244,12 +244,13 @@ cdef class Engine:
 
     # ---- what is called in Python -----------------------------------------------------------------------------------
 
-    def watch(self, fd: int, callback: object) -> None:
-        """Call `callback()` in every turn that finds `fd` readable."""
-        self.callbacks.watch(fd, callback)
+    def watch(self, fd: int, callback: object, writable: bool = False) -> None:
+        """Call `callback()` in every turn that finds `fd` readable, or `writable` instead."""
+        self.callbacks.watch(fd, callback, writable)
 
-    def unwatch(self, fd: int) -> None:
-        self.callbacks.unwatch(fd)
+    def unwatch(self, fd: int, writable: bool = False) -> None:
+        """The end of `watch`, with what it was told; nothing happens when `fd` is not watched."""
+        self.callbacks.unwatch(fd, writable)
 
     def post(self, callback: object) -> None:
         """Have the server's thread call `callback()`: the one method that any thread may use.

@@ -229,7 +229,8 @@ cdef ssize_t output_write(Client *client) noexcept nogil:
     advance(client, sent)
     client.output_bytes_total += sent
     client.core.statistics.output_bytes += sent
-    client.active_ms = client.core.monotonic_ms
+    if client.primary_link == NULL:      # of a primary, what counts is when it was heard (lifecycle A6-6)
+        client.active_ms = client.core.monotonic_ms
     return sent
 
 

@@ -56,6 +56,8 @@ cdef void reply_error_bytes(Client *client, bytes text):
     """An error line, without line ends that an argument brought in; counted by its code, the first word."""
     cdef bytes line = b"-" + text.rstrip(b"\r\n").replace(b"\r", b" ").replace(b"\n", b" ") + b"\r\n"
     client.core.statistics.errors += 1
+    if client.primary_link != NULL:
+        (<object>client.core.hooks).primary_refused(<object>client.handle, text)
     (<object>client.core.hooks).count_error(text.split(b" ", 1)[0])
     output_append(client, line, len(line))
 

@@ -1,6 +1,8 @@
 """What the engine is told to do: the limits of `ranvier.limits`, and the settings that options change."""
 
-from ranvier.engine.core cimport Core, Limits
+from libc.stdint cimport uint32_t
+
+from ranvier.engine.core cimport GATE_PAUSED_WRITE, Core, Limits
 
 cdef class Settings:
     cdef Core *core                  # the engine's, which keeps this object
@@ -8,3 +10,9 @@ cdef class Settings:
 
 cdef void load_limits(Limits *target) except *
 cdef Settings settings_of(Core *core)
+
+
+cdef inline void update_expiry(Core *core) noexcept nogil:
+    """Whether keys and fields past their time are deleted, or only hidden."""
+    cdef bint kept = core.import_mode or core.follows or core.gates & <uint32_t>GATE_PAUSED_WRITE
+    core.keyspace.expires_are_deletes = not kept

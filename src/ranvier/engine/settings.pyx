@@ -2,8 +2,6 @@
 
 from libc.stdint cimport SIZE_MAX, int64_t, uint32_t
 
-from ranvier.engine.core cimport GATE_PAUSED_WRITE
-
 from ranvier import limits
 
 
@@ -91,7 +89,12 @@ cdef class Settings:
     def set_import_mode(self, on: bool) -> None:
         """While it is on no key expires of itself (import-mode); CLIENT PAUSE has the same effect."""
         self.core.import_mode = on
-        self.core.keyspace.expires_are_deletes = not (on or self.core.gates & GATE_PAUSED_WRITE)
+        update_expiry(self.core)
+
+    def set_follows(self, on: bool) -> None:
+        """While this server is a replica nothing expires but by its primary's word."""
+        self.core.follows = on
+        update_expiry(self.core)
 
     def set_gate(self, gate: int, closed: bool) -> None:
         """Close a gate (a GATE_ bit) for everyone, or open it."""

@@ -63,6 +63,7 @@ from ranvier.engine.phase cimport (
 )
 from ranvier.engine.propagation cimport propagate_deletion
 from ranvier.engine.poll cimport poll_watch
+from ranvier.engine.replication.primary_link cimport link_retried
 from ranvier.engine.replication.replica_output cimport write_replica
 from ranvier.engine.replication.stream cimport replica_of
 from ranvier.engine.store.database cimport Database, database_expire_slice
@@ -265,6 +266,8 @@ cdef void resume_clients(Core *core) except *:
         # A pause held it back: its request, and all that it sent behind it, run before the next one's.
         if client.phase == PHASE_BLOCKED:
             retry_held(core, client)
+            if client.primary_link != NULL:
+                link_retried(client)
         if may_execute(client) and client.query_end > client.query_start:
             client.stalled = False
             process(core, client, client.query + client.query_start, client.query_end - client.query_start, False)
@@ -372,7 +375,7 @@ cdef void check_some_clients(Core *core, size_t count) except *:
                 (<object>core.hooks).handshake_late(<ClientHandle>client.handle)
                 request_close(client, CLOSE_PROXY)
         elif core.limits.idle_seconds > 0 and client.phase < PHASE_CLOSING and client.phase != PHASE_BLOCKED \
-                and client.client_class == CLASS_NORMAL and client.monitor == NULL \
+                and not client.obeyed and client.client_class == CLASS_NORMAL and client.monitor == NULL \
                 and (now - client.active_ms) // 1000 > core.limits.idle_seconds:
             request_close(client, CLOSE_IDLE)
         elif (client.owed_bytes > 0 or client.replica != NULL) and check_output_limits(client):

@@ -124,7 +124,13 @@ SECTIONS: Final[dict[str, dict[str, Figure]]] = {
         "acl_access_denied_db": 0, "client_closes": "",
     },
     "replication": {
-        "role": "master", "connected_slaves": 0, "replicas_waiting_psync": 0, "master_failover_state": "no-failover",
+        "role": "master", "master_host": "", "master_port": 0, "master_link_status": "down",
+        "master_last_io_seconds_ago": -1, "master_sync_in_progress": 0, "slave_read_repl_offset": 0,
+        "slave_repl_offset": 0, "replicas_repl_buffer_size": 0, "replicas_repl_buffer_peak": 0,
+        "master_sync_total_bytes": 0, "master_sync_read_bytes": 0, "master_sync_left_bytes": 0,
+        "master_sync_perc": "0.00", "master_sync_last_io_seconds_ago": -1, "master_link_down_since_seconds": -1,
+        "slave_priority": 100, "slave_read_only": 1, "replica_announced": 1,
+        "connected_slaves": 0, "replicas_waiting_psync": 0, "master_failover_state": "no-failover",
         "master_replid": "0" * 40, "master_replid2": "0" * 40, "master_repl_offset": 0, "second_repl_offset": -1,
         "repl_backlog_active": 0, "repl_backlog_size": 10485760, "repl_backlog_first_byte_offset": 0,
         "repl_backlog_histlen": 0,
@@ -152,7 +158,11 @@ PASSING: Final = frozenset({
     "aof_current_size", "aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync",
     "aof_delayed_fsync",
     "loading_start_time", "loading_total_bytes", "loading_rdb_used_mem", "loading_loaded_bytes", "loading_loaded_perc",
-    "loading_eta_seconds",
+    "loading_eta_seconds", "master_host", "master_port", "master_link_status", "master_last_io_seconds_ago",
+    "master_sync_in_progress", "slave_read_repl_offset", "slave_repl_offset", "replicas_repl_buffer_size",
+    "replicas_repl_buffer_peak", "master_sync_total_bytes", "master_sync_read_bytes", "master_sync_left_bytes",
+    "master_sync_perc", "master_sync_last_io_seconds_ago", "master_link_down_since_seconds", "slave_priority",
+    "slave_read_only", "replica_announced",
 })
 
 # Computed here from other fields.

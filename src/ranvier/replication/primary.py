@@ -18,6 +18,7 @@ from ranvier.commands.gates import Gate
 from ranvier.engine.phase import CLOSE_REASON_NAMES
 from ranvier.errors import CommandError
 from ranvier.modes.replica import PSYNC2, STAGE_NAMES, Stage, mode_of, peer_host, replica_name
+from ranvier.replication.failover import Target
 from ranvier.replication.full_sync import FullSync, SnapshotMaker, SyncHost
 from ranvier.replication.state import ReplicationState
 
@@ -246,6 +247,14 @@ class Primary:
             self._replicas.forget_backlog()
             self._state.new_history()
             self._host.notice(f"Replication backlog freed after {seconds} seconds without connected replicas.")
+
+    def targets(self) -> list[Target]:
+        """Who could take over."""
+        return [
+            Target((peer_host(client), mode_of(client).listening_port), mode_of(client).stage is Stage.ONLINE,
+                   self._replicas.describe(client)["acknowledged"])
+            for client in self._clients.values()
+        ]
 
     # ---- good replicas ----------------------------------------------------------------------------------------------
 

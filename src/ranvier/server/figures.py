@@ -70,6 +70,8 @@ class Figures:
             "connected_slaves": len(server.primary),
             "master_repl_offset": server.replication.offset,
             "second_repl_offset": server.replication.second_offset,
+            "unexpected_error_replies": server.hooks.unexpected_errors,
+            **server.replica_side.figures(),
         }
 
     def _engine_figures(self) -> dict[str, Figure]:

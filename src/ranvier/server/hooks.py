@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ranvier.server.server import Server
 
 SERVER_NAME = "Ranvier"  # in error texts that name the server
+REFUSAL_LOG_MILLISECONDS = 1000  # a primary that does much that cannot be done here does not fill the disk
 ATTACK_LOG_MILLISECONDS = 60_000  # one line a minute, or the log is the next victim
 # Closes that the log tells of when they are decided, in words of their own.
 TOLD_BEFORE = frozenset({"output-buffer-limit", "unauthenticated-limit", "evicted"})
@@ -46,6 +47,8 @@ class EngineHooks:
         self._server = server
         self.errors: dict[str, int] = {}
         self._attack_logged_ms: int | None = None
+        self._refusal_logged_ms: int | None = None
+        self.unexpected_errors = 0
 
     def count_error(self, code: bytes) -> None:
         """An error reply went out; `code` is its first word."""
@@ -74,8 +77,10 @@ class EngineHooks:
                 return (rule.reply % self._server.disk_errors.text).encode()
             if rule.gate & closed and rule.gate in (Gate.LOADING, Gate.ASYNC_LOADING):
                 return (rule.reply % SERVER_NAME).encode()
-            if rule.gate & closed and rule.gate in (Gate.REPLICA, Gate.GOOD_REPLICAS):
+            if rule.gate & closed and rule.gate in (Gate.GOOD_REPLICAS, Gate.READ_ONLY, Gate.STALE, Gate.REPLICA):
                 return rule.reply.encode()
+            if rule.gate & closed and rule.gate is Gate.REDIRECT:
+                return self._server.replica_side.redirection()
             if rule.gate & closed and rule.gate is Gate.TRACKING_TABLE:
                 self._server.engine.tracking.trim()
         return None
@@ -96,6 +101,33 @@ class EngineHooks:
             VERBOSE,
             f"Protocol error ({text.decode('latin-1')}) from client: {client_line(client)}. "
             f"Query buffer during protocol error: '{shown}'",
+        )
+
+    def primary_refused(self, client: ClientHandle, text: bytes) -> None:
+        """Something that the primary did came to an error here: the data sets may differ from now on."""
+        now_ms = self._server.engine.monotonic_ms
+        self.unexpected_errors += 1
+        if self._refusal_logged_ms is not None and now_ms - self._refusal_logged_ms < REFUSAL_LOG_MILLISECONDS:
+            return
+        self._refusal_logged_ms = now_ms
+        command = client.describe()["cmd"]
+        shown = text.decode("latin-1").replace("\r", " ").replace("\n", " ")
+        self._server.log.log(
+            WARNING,
+            f"== CRITICAL == This replica is sending an error to its primary: '{shown}' after processing the command "
+            f"'{command}'",
+        )
+
+    def primary_protocol_error(self, client: ClientHandle, text: bytes) -> None:
+        """The primary sent what is no request; the link will be closed, and what it stood for is not gone on from."""
+        if b"inline" in text:
+            self._server.log.log(
+                WARNING,
+                "WARNING: Receiving inline protocol from master, master stream corruption? Closing the master "
+                "connection and discarding the cached master.",
+            )
+        self._server.log.log(
+            WARNING, f"Protocol error ({text.decode('latin-1')}) from client: {client_line(client)}."
         )
 
     def query_limit_reached(self, client: ClientHandle) -> None:
@@ -192,6 +224,7 @@ class EngineHooks:
         """A client is about to be torn down: count it, keep it for CLIENT CLOSED, say it in the log."""
         server, reason = self._server, client.close_reason
         server.primary.left(client)
+        server.replica_side.client_closing(client)
         d = client.describe()
         server.closed.note(ClosedClient(
             client.id, client.address, client.local_address, trim_name(client.name), client.user, reason,

@@ -39,6 +39,7 @@ from ranvier.persistence.loading import Loading
 from ranvier.persistence.snapshots import Snapshots
 from ranvier.replication.child_snapshots import ChildSnapshots
 from ranvier.replication.primary import Primary
+from ranvier.replication.role import ReplicaSide
 from ranvier.replication.state import ReplicationState
 from ranvier.server.accept import (
     NOTHING_TO_LISTEN_ON,
@@ -81,6 +82,7 @@ class Server:
         self.closed = ClosedClients(CLOSE_REASON_NAMES, configuration.client_closed_max_len)
         self.run_id = os.urandom(20).hex()
         self.replication = ReplicationState(self.engine.replicas)
+        self.replica_side = ReplicaSide(self)
         self.started_wall_ms = self.engine.wall_ms
         self.started_monotonic_ms = self.engine.monotonic_ms
         self.total_connections = 0
@@ -173,14 +175,20 @@ class Server:
         with an `exit_status` that is not 0.
         """
         self._cron.start()
+
+        def ready() -> None:
+            self.replica_side.start()
+            when_ready()
+
         try:
-            load_data_set(self, when_ready)
+            load_data_set(self, ready)
             self.engine.run(before_sleep)
             self.append_only.finish()
         except PersistenceError as error:       # it stands in the log
             self.failure = error
             self.exit_status = 1
         finally:
+            self.replica_side.stop()
             self.loading.cancel()
             self.children.kill()
             self.close_listeners()
@@ -231,14 +239,15 @@ class Server:
 
     def promote(self, client: ClientHandle) -> None:
         """Become a primary, as the client asks for."""
-        raise NotImplementedError
+        self.replica_side.lead_for(client, "failover")
 
     def acknowledge(self, client: ClientHandle) -> None:
         """Tell the primary how far this server is, if the client is the link to it."""
+        self.replica_side.acknowledge_to(client)
 
     def role(self) -> list[object]:
         """ROLE's reply."""
-        return self.primary.role()
+        return self.primary.role() if self.replication.is_primary else self.replica_side.role()
 
     def paused(self) -> bool:
         """CLIENT PAUSE holds writes back, and the stream with them."""
@@ -246,6 +255,8 @@ class Server:
 
     def stream_database(self) -> int:
         """The database that the stream has selected by now, which whoever begins here must know."""
+        if not self.replication.is_primary:
+            return self.replica_side.stream_database()
         return max(0, self.engine.replicas.database_index)
 
     def notice(self, text: str) -> None:
@@ -358,6 +369,7 @@ class Server:
         """CONFIG RESETSTAT."""
         self.engine.reset_statistics()
         self.hooks.errors.clear()
+        self.hooks.unexpected_errors = 0
         self.closed.reset_counts()
         self.figures.rates.reset()
         self.primary.reset_statistics()
@@ -453,7 +465,7 @@ class Server:
 
     def apply_memory(self) -> None:
         """maxmemory, and maxmemory-clients, which may be a part of it."""
-        limit = self.configuration.maxmemory_bytes
+        limit = 0 if self.replica_side.ignores_maxmemory else self.configuration.maxmemory_bytes
         if self.engine.key_eviction.set_limit(limit):
             self.log.log(
                 WARNING,
@@ -518,6 +530,10 @@ class Server:
 
     def apply_password(self) -> None:
         """Connections that are authenticated stay so, as on the reference servers."""
+
+    def apply_replica(self) -> None:
+        """What a replica refuses."""
+        self.replica_side.apply()
 
     def apply_replication(self) -> None:
         self.engine.replicas.set_backlog_size(self.configuration.repl_backlog_size_bytes)

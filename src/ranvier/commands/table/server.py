@@ -32,6 +32,7 @@ COMMANDS = (
         since="6.2.0", complexity="O(1)",
         summary="Hands the role of primary over to a replica.",
         arguments="[TO target(host port:integer [FORCE])] [ABORT] [TIMEOUT milliseconds:integer]",
+        handler="replica:failover",
     ),
     command(
         "FLUSHALL", -1, "write",
@@ -88,6 +89,7 @@ COMMANDS = (
         since="5.0.0", complexity="O(1)",
         summary="Makes the server a replica, or a primary again.",
         arguments="args(host-port(host port:integer) | no-one(NO ONE))",
+        handler="replica:replicaof",
     ),
     command(
         "RESTORE-ASKING", -4, "write denyoom asking", "1 OW update",
@@ -131,6 +133,7 @@ COMMANDS = (
         summary="Makes the server a replica, or a primary again.",
         arguments="args(host-port(host port:integer) | no-one(NO ONE))",
         documentation="deprecated", deprecated_since="5.0.0", replaced_by="`REPLICAOF`",
+        handler="replica:replicaof",
     ),
     command(
         "SWAPDB", 3, "write fast",

@@ -17,6 +17,7 @@ cdef enum UnblockedBy:
     UNBLOCKED_BY_TIME = 0
     UNBLOCKED_BY_ERROR = 1
     UNBLOCKED_BY_ABORT = 2       # of a shutdown
+    UNBLOCKED_BY_ROLE = 3        # the server is a replica now
 
 # What WAIT and WAITAOF wait for.
 cdef struct Acknowledgements:
@@ -111,7 +112,7 @@ cdef Blocked *blocked_new(Call *call, size_t waiter_count) noexcept nogil
 cdef void join(Waiter *waiter, Blocked *blocked, AwaitedKey *key) noexcept nogil
 cdef void enter(Call *call, Blocked *blocked, int64_t timeout_ms) noexcept
 cdef void not_counted(Call *call) noexcept nogil
-cdef void give_up(Core *core, Blocked *blocked, int reason) except *
+cdef void give_up(Core *core, Blocked *blocked, int reason, bytes text=*) except *
 
 
 cdef class BlockedClients:

@@ -22,21 +22,29 @@ from libc.string cimport memcpy, memset, strcmp
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
-    EFFECT_AWAITED, EVENT_STREAM, GATE_ENDING, GATE_PAUSED_ALL, GATE_PAUSED_WRITE, PHASE_BLOCKED, PHASE_READY, Arg,
-    Call, Client, Command, Core,
+    CAPABILITY_REDIRECT, EFFECT_AWAITED, EVENT_STREAM, GATE_ENDING, GATE_PAUSED_ALL, GATE_PAUSED_WRITE,
+    PHASE_BLOCKED, PHASE_READY, Arg, Call, Client, Command, Core,
 )
 from ranvier.engine.dispatch cimport execute_again
 from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release
 from ranvier.engine.modes.acknowledged cimport answer_acknowledged, reply_acknowledged
 from ranvier.engine.modes.surroundings cimport Surroundings, surroundings_begin, surroundings_end
 from ranvier.engine.modes.deadlines cimport heap_add, heap_remove
-from ranvier.engine.phase cimport CLOSE_BUG, request_close, set_phase
+from ranvier.engine.phase cimport CLOSE_BUG, CLOSE_REPLICATION, close_after_reply, request_close, set_phase
 from ranvier.engine.reply cimport reply_error_bytes, reply_null, reply_null_array
+from ranvier.engine.settings cimport update_expiry
 from ranvier.engine.store.database cimport Database, database_find, database_hash
 from ranvier.engine.store.entry cimport Entry, entry_type
 from ranvier.engine.store.table cimport (
     Layout, Table, table_clear, table_find, table_init, table_insert, table_remove, table_visit,
 )
+
+cdef list UNBLOCKED_TEXTS = [       # by reason
+    None,
+    b"UNBLOCKED client unblocked via CLIENT UNBLOCK",
+    b"ERR Errors trying to SHUTDOWN. Check logs.",
+    b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+]
 
 
 cdef const char *awaited_key_name(const void *item, size_t *length) noexcept nogil:
@@ -322,8 +330,8 @@ cdef void reply_timed_out(Client *client, int reply, const Acknowledgements *awa
         reply_acknowledged(client, awaited)
 
 
-cdef void give_up(Core *core, Blocked *blocked, int reason) except *:
-    """The client gets no more than the answer that its time is up, or an error."""
+cdef void give_up(Core *core, Blocked *blocked, int reason, bytes text=None) except *:
+    """The client gets no more than the answer that its time is up, or an error: the reason's, or `text`."""
     cdef Client *client = blocked.client
     cdef Command *command = client.last_command
     cdef Surroundings surroundings
@@ -333,14 +341,14 @@ cdef void give_up(Core *core, Blocked *blocked, int reason) except *:
         core.statistics.commands += 1
         command.calls += 1
         surroundings_begin(client, &surroundings)
-        if reason == UNBLOCKED_BY_ERROR:
-            command.rejected_calls += 1      # as the reference counts it
-            reply_error_bytes(client, b"UNBLOCKED client unblocked via CLIENT UNBLOCK")
-        elif reason == UNBLOCKED_BY_ABORT:
-            command.failed_calls += 1
-            reply_error_bytes(client, b"ERR Errors trying to SHUTDOWN. Check logs.")
-        else:
+        if reason == UNBLOCKED_BY_TIME:
             reply_timed_out(client, blocked.timed_out_reply, &blocked.awaited)
+        else:
+            if reason == UNBLOCKED_BY_ABORT:
+                command.failed_calls += 1
+            else:
+                command.rejected_calls += 1  # as the reference counts it
+            reply_error_bytes(client, text or UNBLOCKED_TEXTS[reason])
         surroundings_end(client)
         go_on(client)
     blocked_free(core, blocked)
@@ -525,6 +533,23 @@ cdef class BlockedClients:
         give_up(self.core, <Blocked *>client.blocked, UNBLOCKED_BY_ERROR if with_error else UNBLOCKED_BY_TIME)
         return True
 
+    def become_replica(self, redirection: bytes) -> None:
+        """This server is a replica now: what clients wait for may never come to pass here (lifecycle A13).
+
+        Each gets an error and is closed; who waits for keys and understands it gets `redirection` instead, and stays.
+        """
+        cdef Client *client = self.core.first
+        cdef Blocked *blocked
+        while client != NULL:
+            blocked = <Blocked *>client.blocked
+            if blocked != NULL and not blocked.paused and blocked.timed_out_reply != TIMED_OUT_NEVER:
+                if client.capabilities & CAPABILITY_REDIRECT and blocked.waiter_count > 0:
+                    give_up(self.core, blocked, UNBLOCKED_BY_ROLE, redirection)
+                else:
+                    give_up(self.core, blocked, UNBLOCKED_BY_ROLE)
+                    close_after_reply(client, CLOSE_REPLICATION)
+            client = client.next
+
     def hold(self, *, bint writes, bint everything) -> None:
         """Begin or end to hold requests back (CLIENT PAUSE). Writes held back stop expiry, too.
 
@@ -533,7 +558,7 @@ cdef class BlockedClients:
         cdef Core *core = self.core
         core.gates &= ~<uint32_t>(GATE_PAUSED_WRITE | GATE_PAUSED_ALL)
         core.gates |= (GATE_PAUSED_WRITE if writes else 0) | (GATE_PAUSED_ALL if everything else 0)
-        core.keyspace.expires_are_deletes = not (writes or core.import_mode)
+        update_expiry(core)
 
     def wait_for_shutdown(self) -> None:
         """The client whose command runs waits until the server has ended, or the shutdown is called off."""

@@ -66,7 +66,8 @@ cdef void surroundings_begin(Client *client, Surroundings *mine) noexcept nogil:
     client.after_command |= AFTER_SURROUNDINGS
     mine.skip = client.reply_mode == REPLY_SKIP
     mine.no_touch = client.no_touch
-    mine.import_source = client.import_source and client.core.import_mode
+    # What is past its time is the primary's to say, or the file's that is replayed.
+    mine.import_source = client.obeyed or (client.import_source and client.core.import_mode)
     if client.reply_mode != REPLY_ON:
         fall_silent(client)
     if mine.skip:
@@ -105,7 +106,7 @@ cdef void hush(Client *client, bint was_silent) noexcept nogil:
 
 
 cdef void update_surrounded(Client *client) noexcept nogil:
-    if client.reply_mode != REPLY_ON or client.no_touch or client.import_source:
+    if client.reply_mode != REPLY_ON or client.no_touch or client.import_source or client.obeyed:
         client.gates |= SURROUNDED
     else:
         client.gates &= ~<uint32_t>SURROUNDED
@@ -122,6 +123,8 @@ cdef void leave_reply_mode(Client *client) noexcept nogil:
 cdef void client_reply(Call *call) noexcept:
     """CLIENT REPLY ON | OFF | SKIP: only ON answers."""
     cdef Client *client = call.client
+    if client.obeyed:
+        return                   # whoever is obeyed gets no replies, and cannot ask for them
     if arg_is(&call.args[2], b"on"):
         end_silence(client)
         client.reply_mode = REPLY_ON
