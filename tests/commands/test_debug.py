@@ -66,7 +66,7 @@ SAME = [
     "POPULATE 2 a 1 1", "POPULATE 0", "POPULATE 3 text", "POPULATE", "QUICKLIST-PACKED-THRESHOLD 100b", "FOO",
     "QUICKLIST-PACKED-THRESHOLD 5gb", "QUICKLIST-PACKED-THRESHOLD x", "QUICKLIST-PACKED-THRESHOLD -1", "HELP x",
     "QUICKLIST-PACKED-THRESHOLD 4gb", "QUICKLIST-PACKED-THRESHOLD 1K", "QUICKLIST-PACKED-THRESHOLD 1x", "RELOAD x",
-    "QUICKLIST-PACKED-THRESHOLD 0", "STRINGMATCH-TEST", "STRINGMATCH-TEST x", "SET-SKIP-CHECKSUM-VALIDATION 0", "SLEEP",
+    "QUICKLIST-PACKED-THRESHOLD 0", "STRINGMATCH-TEST x", "SET-SKIP-CHECKSUM-VALIDATION 0", "SLEEP",
     "SET-ACTIVE-EXPIRE", "SET-SKIP-CHECKSUM-VALIDATION", "LOG", "LOG a b", "LOG a", "PROTOCOL",
     "PROTOCOL String", "PROTOCOL integer", "PROTOCOL double", "PROTOCOL bignum", "PROTOCOL null", "PROTOCOL array",
     "PROTOCOL set", "PROTOCOL map", "PROTOCOL attrib", "PROTOCOL verbatim", "PROTOCOL true", "PROTOCOL false",
@@ -160,6 +160,8 @@ def test_one_pattern_and_a_long_text(pair: tuple[Wire, Wire]) -> None:
     assert wire.call("DEBUG", "STRINGMATCH-LEN", 5, "a?a*").number == 1
     assert wire.call("DEBUG", "STRINGMATCH-LEN", -1, "a").is_error
     assert wire.call("DEBUG", "STRINGMATCH-LEN", 2**40, "a").is_error
+    # Valkey 9.1.2 crashes in its own test now and then.
+    assert wire.call("DEBUG", "STRINGMATCH-TEST").raw == b"+Apparently the server did not crash: test passed\r\n"
 
 
 def test_hash_table_figures(pair: tuple[Wire, Wire]) -> None:

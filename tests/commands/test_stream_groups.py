@@ -236,3 +236,27 @@ def test_information(wire: Wire, protocol: int) -> None:
     assert ask(wire, "XINFO stream s FOO") == (
         b"-ERR unknown subcommand or wrong number of arguments for 'stream'. Try XINFO HELP.\r\n"
     )
+
+
+# How far a group is when an entry behind its position, or that very entry, was deleted: found by the state machine.
+DELETED_BEHIND = [(50, 2, 55), (50, 7, 50), (50, 7, 15), (50, 7, 58), (15, 7, 50), (5, 1, 15)]
+
+
+@pytest.mark.parametrize(("position", "read", "deleted"), DELETED_BEHIND)
+def test_entries_read_after_deletions(
+    server: ServerProcess, valkey: ServerProcess, protocol: int, position: int, read: int, deleted: int
+) -> None:
+    found = []
+    for one in (server, valkey):
+        with one.connect(protocol=protocol) as wire:
+            wire.pipeline([("FLUSHALL",), *(("XADD", "s", f"{number}-0", "a", "1") for number in (15, 50))])
+            wire.call("XGROUP", "CREATE", "s", "g", f"{position}-0", "ENTRIESREAD", read)
+            wire.pipeline([("XADD", "s", f"{number}-0", "a", "1") for number in (55, 58, 60)])
+            wire.call("XDEL", "s", f"{deleted}-0")
+            replies = [wire.call("XINFO", "GROUPS", "s").raw]
+            for _ in range(3):
+                wire.call("XREADGROUP", "GROUP", "g", "c", "COUNT", 1, "NOACK", "STREAMS", "s", ">")
+                replies.append(wire.call("XINFO", "GROUPS", "s").raw)
+            wire.call("FLUSHALL")
+        found.append(replies)
+    assert found[0] == found[1]

@@ -256,7 +256,7 @@ cdef int64_t stream_entries_until(const Stream *stream, StreamId id) noexcept no
 
 cdef void group_advance(const Stream *stream, Group *group, StreamId id) noexcept nogil:
     if group.entries_read != ENTRIES_READ_UNKNOWN and id_compare(group.last_id, stream.first_id) >= 0 \
-            and not has_holes_from(stream, id):
+            and not has_holes_from(stream, group.last_id):
         group.entries_read += 1
     elif stream.entries_added:
         group.entries_read = stream_entries_until(stream, id)
