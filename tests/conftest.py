@@ -60,11 +60,16 @@ def _end(request: pytest.FixtureRequest, server: ServerProcess, *, clean: bool) 
 
 @pytest.fixture
 def start_server(request: pytest.FixtureRequest, server_kind: str) -> Iterator[StartServer]:
-    """Start servers with options of the test's own; `kind` names another server, `clean=False` allows it to be dead."""
+    """Start servers with options of the test's own; `kind` names another server, `clean=False` allows it to be dead.
+
+    `rewritable` is ServerProcess's: a configuration file that CONFIG REWRITE may write.
+    """
     started: list[tuple[ServerProcess, bool]] = []
 
-    def start(*options: str, kind: str = server_kind, clean: bool = True) -> ServerProcess:
-        server = ServerProcess(kind, options)
+    def start(
+        *options: str, kind: str = server_kind, clean: bool = True, rewritable: bool = False
+    ) -> ServerProcess:
+        server = ServerProcess(kind, options, rewritable=rewritable)
         started.append((server, clean))
         _servers(request).append(server)
         return server

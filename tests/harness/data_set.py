@@ -83,12 +83,13 @@ def _read_batch(wire: Wire, keys: list[bytes], knows_field_times: bool) -> Itera
     held = {key: _value(present[key][0], reply) for key, reply in zip(present, values, strict=True)}
     times: dict[bytes, object] = {}
     if knows_field_times:
-        fields = {key: sorted(value) for key, value in held.items() if present[key][0] == b"hash" and value}
+        hashes = ((key, value) for key, (value, _) in held.items() if isinstance(value, dict) and value)
+        fields = {key: sorted(value) for key, value in hashes}
         replies = wire.pipeline(("HPEXPIRETIME", key, "FIELDS", len(names), *names) for key, names in fields.items())
         for (key, names), reply in zip(fields.items(), replies, strict=True):
             times[key] = {name: time.number for name, time in zip(names, reply.items, strict=True) if time.number >= 0}
     for key, (kind, encoding, expires_ms) in present.items():
-        value, details = held[key] if kind == b"stream" else (held[key], ())  # type: ignore[misc]
+        value, details = held[key]
         yield key, Entry(kind, encoding, expires_ms, value, times.get(key) or (), details)
 
 
@@ -96,18 +97,19 @@ def _reader(kind: bytes, key: bytes) -> tuple[Argument, ...]:
     return tuple(key if word == "KEY" else word for word in READERS[kind])
 
 
-def _value(kind: bytes, reply: Reply) -> object:
-    if reply.is_error or reply.value is None:
-        return reply.value
-    if kind == b"set":
-        return frozenset(item.text for item in reply.items)
-    if kind == b"hash":
-        return dict(_pairs(reply))
-    if kind == b"zset":
-        return [(member, float(score)) for member, score in _pairs(reply)]
-    if kind == b"stream":
+def _value(kind: bytes, reply: Reply) -> tuple[object, object]:
+    """The value in a form that compares, and the details of a stream's groups."""
+    if kind == b"stream" and not reply.is_error:
         return _stream(reply.plain())
-    return reply.plain()
+    if reply.is_error or reply.value is None:
+        return reply.value, ()
+    if kind == b"set":
+        return frozenset(item.text for item in reply.items), ()
+    if kind == b"hash":
+        return dict(_pairs(reply)), ()
+    if kind == b"zset":
+        return [(member, float(score)) for member, score in _pairs(reply)], ()
+    return reply.plain(), ()
 
 
 def _pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:

@@ -60,7 +60,12 @@ class ServerProcess:
     """
 
     def __init__(
-        self, kind: str, options: Sequence[str] = (), *, rewritable: bool = False, files: Mapping[str, bytes] | None = None
+        self,
+        kind: str,
+        options: Sequence[str] = (),
+        *,
+        rewritable: bool = False,
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         self.kind = kind
         self.port = free_port()

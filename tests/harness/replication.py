@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from harness.process import ServerProcess
 from harness.waiting import eventually
+from harness.wire import Wire
 
 SYNCHRONISED_SECONDS = 30.0
 # Replicas attach at once; the primaries keep what a short break may miss.
@@ -70,5 +71,40 @@ class Synchronisations:
 def replica_lines(primary: ServerProcess) -> list[dict[str, str]]:
     """The lines `slaveN:` of INFO replication, each as a dictionary."""
     told = primary.info("replication")
-    numbered = sorted((int(found[1]), value) for name, value in told.items() if (found := re.fullmatch(r"slave(\d+)", name)))
-    return [dict(part.split("=", 1) for part in value.split(",")) for _, value in numbered]
+    lines = {name: value for name, value in told.items() if re.fullmatch(r"slave\d+", name)}
+    numbered = sorted(lines, key=lambda name: int(name.removeprefix("slave")))
+    return [dict(part.split("=", 1) for part in lines[name].split(",")) for name in numbered]
+
+
+class RawReplica:
+    """A connection that plays a replica: it asks for everything, reads the snapshot, and then what the test reads.
+
+    It does not know the marked end of a transfer, so that the primary tells its length.
+
+    Arguments: `receive_buffer_bytes` shrinks the kernel's buffer, for one that does not keep up.
+    """
+
+    def __init__(self, primary: ServerProcess, *, receive_buffer_bytes: int | None = None) -> None:
+        self.wire = Wire(primary.port, 60.0, receive_buffer_bytes=receive_buffer_bytes, counted=False)
+        self.wire.send_command("REPLCONF", "listening-port", 1, "capa", "psync2")
+        assert self.wire.reply().raw == b"+OK\r\n"
+        self.wire.send_command("PSYNC", "?", "-1")
+        words = self._line().split()
+        assert words[0] == b"+FULLRESYNC", words
+        self.replication_id, self.offset = words[1].decode(), int(words[2])
+        self.snapshot = self.wire.read_exactly(int(self._line()[1:]))
+
+    def acknowledge(self, offset_bytes: int) -> None:
+        self.wire.send_command("REPLCONF", "ACK", offset_bytes)
+
+    def close(self) -> None:
+        self.wire.close()
+
+    def _line(self) -> bytes:
+        """A line of the handshake; empty ones keep the connection alive while the snapshot is made."""
+        while True:
+            line = b""
+            while not line.endswith(b"\n"):
+                line += self.wire.read_exactly(1)
+            if line.strip():
+                return line.strip()

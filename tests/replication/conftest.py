@@ -1,33 +1,11 @@
-"""Servers in pairs: `own` is the server under test, the other side a real Valkey or Redis."""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""Servers in pairs, one to be the other's replica."""
 
 import pytest
 
 from harness.process import ServerProcess, StartServer
 from harness.replication import PRIMARY_OPTIONS
 from harness.workload import Workload
-
-OWN = "own"
-PAIRS = ((OWN, OWN), (OWN, "valkey"), (OWN, "redis"), ("valkey", OWN), ("redis", OWN))
-
-
-@dataclass
-class Pair:
-    """Two servers that do not follow each other yet, and what makes data on the first."""
-
-    primary: ServerProcess
-    replica: ServerProcess
-    workload: Workload
-
-    @property
-    def same_commands(self) -> bool:
-        """Whether values built by the same commands have the same encodings: SORT changes Valkey's sorted sets."""
-        return self.primary.kind == "ranvier"
-
-
-StartPair = Callable[..., Pair]
+from replication.pairs import OWN, PAIRS, Pair, StartPair
 
 
 @pytest.fixture
