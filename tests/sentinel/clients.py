@@ -26,6 +26,7 @@ class PythonWriter:
         watchers = Sentinel(sentinels, socket_timeout=1)  # type: ignore[no-untyped-call]
         self._client = watchers.master_for(NAME, socket_timeout=1)  # type: ignore[no-untyped-call]
         self._ending = threading.Event()
+        self._confirming = True
         self.acknowledged: list[int] = []
         self.confirmed: list[int] = []
         self.failures: list[str] = []
@@ -49,10 +50,15 @@ class PythonWriter:
             try:
                 self._client.set(f"python:{number}", number)
                 self.acknowledged.append(number)
-                if self._client.wait(1, CONFIRM_MS):
+                if self._confirming and self._client.wait(1, CONFIRM_MS):
                     self.confirmed.append(number)
             except RedisError as failure:
                 self.failures.append(repr(failure))
+
+    def stop_confirming(self) -> list[int]:
+        """Wait for no replica any more; what replicas have by now."""
+        self._confirming = False
+        return list(self.confirmed)
 
     def expect_more(self, count: int, what: str, seconds: float = 20.0) -> None:
         """Wait for `count` further acknowledged writes."""

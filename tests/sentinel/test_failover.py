@@ -42,7 +42,7 @@ def test_the_replica_takes_the_place_of_a_killed_primary(
         writer.expect_more(50, "before")
         eventually(lambda: len(writer.confirmed) > 20, "writes confirmed by the replica")
         primary.kill()
-        confirmed = list(writer.confirmed)
+        confirmed = writer.stop_confirming()
         sentinels.wait_for_primary(replica.port, FAILOVER_SECONDS)
         writer.expect_more(50, "after the failover")
         assert replica.info("replication")["role"] == "master"
