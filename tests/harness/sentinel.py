@@ -19,7 +19,7 @@ QUORUM = 1
 DOWN_AFTER_MS = (800, 3_000, 5_000)
 FAILOVER_TIMEOUT_MS = 3_000
 FOUND_SECONDS = 30.0
-# Sentinel asks and tells in its own rhythm, of seconds; a test need not wait for that. What it knows of a replica counts
+# Sentinel asks and tells in its own rhythm, of seconds; a test need not wait for that. What it knows of a replica holds
 # for five pings, and once the primary is down it asks every second: shorter pings make it find no good replica.
 RHYTHM_MS = (
     ("info-period", 300), ("publish-period", 200), ("ping-period", 400), ("ask-period", 100),
@@ -36,7 +36,7 @@ def sentinel_command(kind: str, configuration: Path) -> list[str]:
 
 
 class SentinelProcess:
-    """One Sentinel that watches the primary at `primary_port`, and takes it for down after `down_after_ms` of silence."""
+    """One Sentinel that watches the primary at `primary_port`, which is down after `down_after_ms` of silence."""
 
     def __init__(self, kind: str, primary_port: int, down_after_ms: int) -> None:
         self.port = free_port()

@@ -167,4 +167,4 @@ def test_a_killed_primary_comes_back(pair: tuple[str, str], start_pair: StartPai
         assert wire.call("WAIT", 1, 10_000).number == 1
     expect_equal(both.primary, both.replica)
     # Redis does not end while it writes its file anew.
-    eventually(lambda: both.replica.info("persistence")["aof_rewrite_in_progress"] == "0", "the replica's file is whole")
+    eventually(lambda: both.replica.info("persistence")["aof_rewrite_in_progress"] == "0", "its file is whole")
