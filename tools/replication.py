@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from harness.cost import compare_costs, compare_times, cost_arguments, fill, pipelined_set_cost
 from harness.process import ServerProcess, name_of
-from harness.replication import RawReplica, attach, follow, link_is_up, wait_until_in_step
+from harness.replication import DeafReplica, attach, follow, link_is_up, wait_until_in_step
 from harness.waiting import eventually
 from harness.wire import ProtocolViolation, encode_command
 
@@ -95,7 +95,7 @@ def held_for_replicas(kind: str, count: int, megabytes: int) -> float:
     """Megabytes that the primary holds more when `count` replicas have read nothing of `megabytes` of its stream."""
     with running(kind, "--client-output-buffer-limit", "replica 0 0 0") as primary:
         write(primary, 1)
-        replicas = [RawReplica(primary, receive_buffer_bytes=4096) for _ in range(count)]
+        replicas = [DeafReplica(primary, receive_buffer_bytes=4096) for _ in range(count)]
         before = used_bytes(primary)
         write(primary, megabytes)
         held = (used_bytes(primary) - before) / MEGABYTE
@@ -119,7 +119,7 @@ def lagging(options: argparse.Namespace) -> None:
     for kind in options.server:
         with running(kind, "--client-output-buffer-limit", limit) as primary:
             write(primary, 1)
-            replica = RawReplica(primary, receive_buffer_bytes=4096)
+            replica = DeafReplica(primary, receive_buffer_bytes=4096)
             before, most = used_bytes(primary), 0
             for _ in range(4 * (LIMIT_BYTES + BACKLOG_BYTES) // MEGABYTE):
                 write(primary, 1)

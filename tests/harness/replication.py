@@ -76,8 +76,8 @@ def replica_lines(primary: ServerProcess) -> list[dict[str, str]]:
     return [dict(part.split("=", 1) for part in lines[name].split(",")) for name in numbered]
 
 
-class RawReplica:
-    """A connection that plays a replica: it asks for everything, reads the snapshot, and then what the test reads.
+class DeafReplica:
+    """A connection that plays a replica: it asks for everything, reads the snapshot, and then nothing more.
 
     It does not know the marked end of a transfer, so that the primary tells its length.
 
