@@ -39,9 +39,10 @@ fuzz: $(VENV)/.test-ready ## fuzz parser and table, then the whole engine under 
 model: $(VENV)/.test-ready ## random conversations in all modes beside Valkey [MODEL_EXAMPLES=2000 MODEL_SEED=1]
 	@$(BIN)/python -m pytest tests/model --model-examples $(MODEL_EXAMPLES) --model-steps 60 --seed $(MODEL_SEED)
 
-nightly: $(VENV)/.test-ready ## the long forms of tests: every type's machine and the choice of evicted keys, beside Valkey
-	@RANVIER_MACHINE_COMMANDS=100000 RANVIER_EVICTION_REQUESTS=1000000 $(BIN)/python -m pytest -o timeout=7200 \
-		tests/differential/machines tests/differential/test_eviction_quality.py
+nightly: $(VENV)/.test-ready ## the long forms of tests: every type's machine, evicted keys and replicas, beside Valkey
+	@RANVIER_MACHINE_COMMANDS=100000 RANVIER_EVICTION_REQUESTS=1000000 RANVIER_REPLICATED_COMMANDS=200000 \
+		RANVIER_EVERY_PAIR=1 $(BIN)/python -m pytest -o timeout=7200 \
+		tests/differential/machines tests/differential/test_eviction_quality.py tests/replication
 
 sentinel: $(VENV)/.test-ready ## failovers by real Sentinels of Redis and Valkey, in every pairing of servers
 	@RANVIER_EVERY_FAILOVER=1 $(BIN)/python -m pytest -o timeout=300 tests/sentinel
