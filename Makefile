@@ -18,7 +18,7 @@ PYTEST ?=
 
 ENGINE_SOURCES := setup.py $(shell find src/ranvier/engine -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: help serve test bench fuzz model nightly faults crashes lint wheel clean
+.PHONY: help serve test bench fuzz model nightly sentinel faults crashes lint wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -39,9 +39,13 @@ fuzz: $(VENV)/.test-ready ## fuzz parser and table, then the whole engine under 
 model: $(VENV)/.test-ready ## random conversations in all modes beside Valkey [MODEL_EXAMPLES=2000 MODEL_SEED=1]
 	@$(BIN)/python -m pytest tests/model --model-examples $(MODEL_EXAMPLES) --model-steps 60 --seed $(MODEL_SEED)
 
-nightly: $(VENV)/.test-ready ## the long forms of tests: every type's machine and the choice of evicted keys, beside Valkey
-	@RANVIER_MACHINE_COMMANDS=100000 RANVIER_EVICTION_REQUESTS=1000000 $(BIN)/python -m pytest -o timeout=7200 \
-		tests/differential/machines tests/differential/test_eviction_quality.py
+nightly: $(VENV)/.test-ready ## the long forms of tests: every type's machine, evicted keys and replicas, beside Valkey
+	@RANVIER_MACHINE_COMMANDS=100000 RANVIER_EVICTION_REQUESTS=1000000 RANVIER_REPLICATED_COMMANDS=200000 \
+		RANVIER_EVERY_PAIR=1 $(BIN)/python -m pytest -o timeout=7200 \
+		tests/differential/machines tests/differential/test_eviction_quality.py tests/replication
+
+sentinel: $(VENV)/.test-ready ## failovers by real Sentinels of Redis and Valkey, in every pairing of servers
+	@RANVIER_EVERY_FAILOVER=1 $(BIN)/python -m pytest -o timeout=300 tests/sentinel
 
 faults: $(VENV)/.test-ready ## every system call of a conversation fails, with every error that it can
 	@RANVIER_EVERY_FAULT=1 $(BIN)/python -m pytest -o timeout=900 tests/lifecycle/test_failing_calls.py

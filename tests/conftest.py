@@ -1,7 +1,7 @@
 """Fixtures that start servers, the choice of the server under test, and server logs beside a failure."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -60,11 +60,20 @@ def _end(request: pytest.FixtureRequest, server: ServerProcess, *, clean: bool) 
 
 @pytest.fixture
 def start_server(request: pytest.FixtureRequest, server_kind: str) -> Iterator[StartServer]:
-    """Start servers with options of the test's own; `kind` names another server, `clean=False` allows it to be dead."""
+    """Start servers with options of the test's own; `kind` names another server, `clean=False` allows it to be dead.
+
+    `rewritable` (a configuration file that CONFIG REWRITE may write) and `files` are ServerProcess's.
+    """
     started: list[tuple[ServerProcess, bool]] = []
 
-    def start(*options: str, kind: str = server_kind, clean: bool = True) -> ServerProcess:
-        server = ServerProcess(kind, options)
+    def start(
+        *options: str,
+        kind: str = server_kind,
+        clean: bool = True,
+        rewritable: bool = False,
+        files: Mapping[str, bytes] | None = None,
+    ) -> ServerProcess:
+        server = ServerProcess(kind, options, rewritable=rewritable, files=files)
         started.append((server, clean))
         _servers(request).append(server)
         return server

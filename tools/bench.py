@@ -8,7 +8,8 @@
 Parts: cpu (tools/cpu_per_request.py), modes (tools/fanout.py, transactions.py, ping_pong.py), memory (bytes per key),
 values (tools/values.py: memory by type, time against size), idle (bytes per idle connection), neighbour (an embedded
 server beside a CPU-bound Python thread), turns (histogram of the loop's turns under growth and mass expiry), start
-(import to first PONG of an embedded server). Quote ratios: absolute figures move with the machine.
+(import to first PONG of an embedded server), persistence and replication (the tools of these names: what keeping and
+copying data costs). Quote ratios: absolute figures move with the machine.
 """
 
 import argparse
@@ -191,8 +192,23 @@ def bench_memory(arguments: argparse.Namespace) -> None:
 
 def bench_values(arguments: argparse.Namespace) -> None:
     heading("Values: resident memory by type, then CPU per operation against the size of the value")
+    run_tool("values.py", arguments)
+
+
+def bench_persistence(arguments: argparse.Namespace) -> None:
+    heading("Persistence: SET with an append-only file, loading and saving a snapshot")
+    run_tool("persistence.py", arguments)
+
+
+def bench_replication(arguments: argparse.Namespace) -> None:
+    heading("Replication: SET with a replica, a full synchronisation, memory of replicas")
+    run_tool("replication.py", arguments)
+
+
+def run_tool(name: str, arguments: argparse.Namespace) -> None:
+    """A tool that starts the servers itself and prints its own figures."""
     kinds = [word for kind in arguments.servers for word in ("--server", kind)]
-    subprocess.run([sys.executable, str(TOOLS / "values.py"), *kinds], check=True)
+    subprocess.run([sys.executable, str(TOOLS / name), *kinds], check=True)
 
 
 def bench_idle(arguments: argparse.Namespace) -> None:
@@ -418,6 +434,8 @@ PARTS = {
     "neighbour": bench_neighbour,
     "turns": bench_turns,
     "start": bench_start,
+    "persistence": bench_persistence,
+    "replication": bench_replication,
 }
 
 

@@ -30,6 +30,15 @@ def test_digests_are_valkeys(name: str, pair: tuple[Wire, Wire]) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("score", ["1e7", "1e8", "-1e17", "123456789e8", "9007199254740993", "1234567e12", "1e21", "0"])
+def test_digests_show_scores_as_valkeys(score: str, pair: tuple[Wire, Wire]) -> None:
+    found = []
+    for wire in pair:
+        wire.call("ZADD", "k", score, "member")
+        found.append(wire.call("DEBUG", "DIGEST-VALUE", "k").raw)
+    assert found[0] == found[1]
+
+
 def test_the_digest_of_several_databases(pair: tuple[Wire, Wire]) -> None:
     found = []
     for wire in pair:

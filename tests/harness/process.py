@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import programs
@@ -53,24 +53,51 @@ def environment_of(kind: str) -> dict[str, str]:
 
 
 class ServerProcess:
-    """A running server in a directory of its own. `info(section)` and `connect()` are its two usual entrances."""
+    """A running server in a directory of its own. `info(section)` and `connect()` are its two usual entrances.
 
-    def __init__(self, kind: str, options: Sequence[str] = ()) -> None:
+    Arguments: `options` come behind those that every server gets, and win; `rewritable` starts it with a configuration
+    file (empty at first), which CONFIG REWRITE needs; `files` (name -> content) lie in its directory before it starts.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        options: Sequence[str] = (),
+        *,
+        rewritable: bool = False,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.kind = kind
         self.port = free_port()
         self.directory = tempfile.TemporaryDirectory(prefix=f"ranvier-test-{name_of(kind)}-")
-        self.log_path = Path(self.directory.name, "server.log")
+        self.path = Path(self.directory.name)
+        self.log_path = self.path / "server.log"
+        self.configuration_path = self.path / "server.conf"
+        for name, content in (files or {}).items():
+            (self.path / name).write_bytes(content)
+        if rewritable:
+            self.configuration_path.touch()
         self.command = [
             *server_command(kind),
+            *([str(self.configuration_path)] if rewritable else ()),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory.name),
             *COMMON_OPTIONS,
             *options,
         ]
-        with self.log_path.open("wb") as log:
+        self._launch(())
+
+    def _launch(self, more_options: Sequence[str], timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
+        with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment_of(kind)
-            )
-        self._wait_until_ready()
+                [*self.command, *more_options], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                env=environment_of(self.kind),
+            )  # fmt: skip
+        self._wait_until_ready(timeout_seconds)
+
+    def restart(self, *more_options: str, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
+        """Start again what has ended: the same port, directory and options, `more_options` behind them this once."""
+        assert not self.is_running(), "it runs still"
+        self._launch(more_options, timeout_seconds)
 
     @property
     def pid(self) -> int:
@@ -151,8 +178,8 @@ class ServerProcess:
         """Remove the server's directory; the log is gone afterwards."""
         self.directory.cleanup()
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    def _wait_until_ready(self, timeout_seconds: float) -> None:
+        deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             if (status := self.process.poll()) is not None:
                 raise AssertionError(f"{self.command} ended with status {status}:\n{self.log()}")
@@ -165,7 +192,7 @@ class ServerProcess:
             if answer.raw == b"+PONG\r\n" or answer.value[:6] == b"NOAUTH":  # type: ignore[index]
                 return
         self.kill()
-        raise AssertionError(f"no PONG within {START_TIMEOUT_SECONDS} s:\n{self.log()}")
+        raise AssertionError(f"no PONG within {timeout_seconds} s:\n{self.log()}")
 
 
 def run_to_end(

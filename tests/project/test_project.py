@@ -29,7 +29,7 @@ def test_the_version_stands_in_two_places_that_agree(repository: Path) -> None:
 
 def test_make_help_names_every_target(repository: Path) -> None:
     outcome = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True)
-    for target in ("serve", "test", "bench", "fuzz", "faults", "lint", "wheel", "clean"):
+    for target in ("serve", "test", "bench", "fuzz", "sentinel", "faults", "lint", "wheel", "clean"):
         assert re.search(rf"^  make {target} +\w.*$", outcome.stdout, re.MULTILINE), target
 
 

@@ -93,7 +93,7 @@ def _pairs(database: Any, key: bytes, kind: str, now_ms: int) -> Iterator[tuple[
     value = contents.handle(database, key, kind)
     if kind == "zset":
         for member, score in value:
-            yield member, format_score(score)
+            yield member, _with_exponent(format_score(score))
     else:
         for name, content, at_ms in value.items():
             if at_ms < 0 or at_ms >= now_ms:
@@ -144,3 +144,13 @@ def _length(data: bytes, position: int) -> tuple[int, int]:
 def _string(data: bytes, position: int) -> tuple[bytes, int]:
     length, position = _length(data, position)
     return data[position : position + length], position + length
+
+
+def _with_exponent(score: bytes) -> bytes:
+    """A score as Valkey's digest has it: unlike replies, it shows whole numbers with eight zeros as `1.2e+17`."""
+    digits = score.lstrip(b"-").rstrip(b"0")
+    sign, number = score[: score.startswith(b"-")], score.lstrip(b"-")
+    if not digits or not number.isdigit() or len(number) - len(digits) < 8:
+        return score
+    fraction = b"." + digits[1:] if len(digits) > 1 else b""
+    return b"%s%s%se+%d" % (sign, digits[:1], fraction, len(number) - 1)
