@@ -54,6 +54,22 @@ def test_what_is_shown_of_replicas(stage: Stage) -> None:
     assert stage.run("ROLE") == b"*3\r\n$6\r\nmaster\r\n:%d\r\n*0\r\n" % offset
 
 
+def test_traffic_of_replicas_is_counted_apart(stage: Stage) -> None:
+    with raw_replica(stage.server) as replica:
+        replica.synchronize(stage.maker)
+        before = stage.info()
+        stage.server.figures.sample()
+        stage.run("SET", "a", b"x" * 100_000)
+        replica.heard()
+        advance(stage.server, 1000)
+        stage.server.figures.sample()
+        info = stage.info()
+    grown = int(info["total_net_repl_output_bytes"]) - int(before["total_net_repl_output_bytes"])
+    assert 100_000 < grown < 100_200
+    assert info["total_net_output_bytes"] == before["total_net_output_bytes"]
+    assert 90 < float(info["instantaneous_output_repl_kbps"]) < 110
+
+
 @pytest.mark.parametrize(("request_", "answer"), [
     (("REPLCONF",), b"+OK\r\n"),
     (("REPLCONF", "a"), b"-ERR syntax error\r\n"),

@@ -27,7 +27,9 @@ class Figures:
 
     def sample(self) -> Mapping[str, int]:
         """Keep the counters of this moment for the rates per second, and return them; the cron calls it."""
-        counters = self._server.engine.statistics()
+        engine = self._server.engine
+        counters = engine.statistics()
+        counters["replica_output_bytes"] = engine.replicas.sent_bytes
         self.rates.sample(self._server.engine.monotonic_ms, counters)
         return counters
 
@@ -125,6 +127,7 @@ class Figures:
             "instantaneous_ops_per_sec": int(self.rates.per_second("commands")),
             "instantaneous_input_kbps": self.rates.per_second("input_bytes") / 1024,
             "instantaneous_output_kbps": self.rates.per_second("output_bytes") / 1024,
+            "instantaneous_output_repl_kbps": self.rates.per_second("replica_output_bytes") / 1024,
             "instantaneous_eventloop_cycles_per_sec": int(self.rates.per_second("turns")),
             "instantaneous_eventloop_duration_usec": int(self.rates.per_unit("turn_microseconds", "turns")),
         }

@@ -456,6 +456,11 @@ cdef class Replicas:
             "total_net_repl_output_bytes": replication.sent_bytes,
         }
 
+    @property
+    def sent_bytes(self) -> int:
+        """To all replicas, since the start."""
+        return replication_of(self.core).sent_bytes
+
     def reset_statistics(self) -> None:
         replication_of(self.core).sent_bytes = 0
 
