@@ -217,3 +217,27 @@ def test_a_killed_primary_child_or_replica_leaves_the_primary_as_it_was(start_se
         eventually(lambda: primary.info("replication")["connected_slaves"] == "0", "the replica is gone")
     eventually(lambda: len(primary.descriptors()) <= descriptors, "no descriptor is left open")
     assert primary.info("memory")["mem_clients_slaves"] == "0"
+
+
+@pytest.mark.parametrize("way", ["diskless", "disk"])
+def test_replicas_of_a_replica_and_its_promotion(start_server: StartServer, primary: ServerProcess, kind: str,
+                                                 way: str) -> None:
+    """The stream goes through as it is, whatever database it has selected; the promoted one's history goes on."""
+    middle = start_server(*QUICK, *(BY_DISK if way == "disk" else ()), "--replicaof", f"127.0.0.1 {primary.port}",
+                          kind="ranvier")
+    eventually(lambda: follows(middle), "the link of the one in the middle is up")
+    with primary.connect() as wire:
+        fill(wire, 7, 1000)
+        wire.call("SELECT", 7)
+        wire.call("SET", "elsewhere", "1")
+        below = start_replica(start_server, middle, kind)
+        wire.call("SET", "elsewhere too", "1")
+        fill(wire, 8, 500)
+    eventually(lambda: offset_of(below) >= offset_of(primary), "the lowest has the whole stream")
+    eventually(lambda: digest(below) == digest(primary), "the data are equal")
+    with middle.connect() as wire:
+        wire.call("REPLICAOF", "NO", "ONE")
+        eventually(lambda: int(middle.info("stats")["sync_partial_ok"]) == 1, "the lowest goes on")
+        fill(wire, 9, 500)
+    catch_up(middle, below)
+    assert int(middle.info("stats")["sync_full"]) == 1
