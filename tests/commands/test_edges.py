@@ -34,6 +34,12 @@ def both(server: ServerProcess, valkey: ServerProcess) -> Iterator[Wires]:
 
 
 ANSWERS = r"""
+bitpos k 1 -22 -29
+bitpos k 1 -1 -2
+bitpos k 0 -5 -9 bit
+bitcount k -22 -29
+bitcount k -22 -29 bit
+bitcount k -5 -5
 set k v ex 5 ex 100
 set k v ex x ex 100
 set k v ex 5 px 100

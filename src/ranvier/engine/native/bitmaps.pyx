@@ -161,8 +161,6 @@ cdef bint fit_range(Range *wanted, size_t length) noexcept nogil:
     """Make the range two bits within a string of `length` bytes; 0 when nothing lies between them."""
     cdef int64_t size = <int64_t>length * (8 if wanted.in_bits else 1)
     cdef int64_t start = wanted.start, end = wanted.end
-    if start < 0 and end < 0 and start > end:
-        return False
     start = start + size if start < 0 else start
     end = end + size if end < 0 else end
     start = 0 if start < 0 else start
@@ -173,6 +171,11 @@ cdef bint fit_range(Range *wanted, size_t length) noexcept nogil:
     wanted.start = start if wanted.in_bits else start * 8
     wanted.end = end if wanted.in_bits else end * 8 + 7
     return True
+
+
+cdef inline bint runs_backwards(const Range *wanted) noexcept nogil:
+    """Two places counted from the end, the wrong way round, before they are moved into the string."""
+    return wanted.start < 0 and wanted.end < 0 and wanted.start > wanted.end
 
 
 cdef void bitcount(Call *call) noexcept:
@@ -190,7 +193,8 @@ cdef void bitcount(Call *call) noexcept:
         reply_integer(call.client, 0)
         return
     data = entry_string(entry, scratch, &length)
-    if fit_range(&wanted, length):
+    # BITPOS does not look at that: far before the string, it looks into the first byte.
+    if not runs_backwards(&wanted) and fit_range(&wanted, length):
         reply_integer(call.client, bits_count(<const uint8_t *>data, wanted.start, wanted.end))
     else:
         reply_integer(call.client, 0)
