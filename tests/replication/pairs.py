@@ -22,11 +22,6 @@ class Pair:
     replica: ServerProcess
     workload: Workload
 
-    @property
-    def same_commands(self) -> bool:
-        """Whether values built by the same commands have the same encodings: SORT changes Valkey's sorted sets."""
-        return self.primary.kind == "ranvier"
-
 
 # The fixture `start_pair`: the pair of kinds, options of both servers, then `clean=`.
 StartPair = Callable[..., Pair]
