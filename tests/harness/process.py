@@ -84,20 +84,21 @@ class ServerProcess:
             *COMMON_OPTIONS,
             *options,
         ]
+        self.start_timeout_seconds = START_TIMEOUT_SECONDS
         self._launch(())
 
-    def _launch(self, more_options: Sequence[str], timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
+    def _launch(self, more_options: Sequence[str]) -> None:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command, *more_options], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 env=environment_of(self.kind),
             )  # fmt: skip
-        self._wait_until_ready(timeout_seconds)
+        self._wait_until_ready()
 
-    def restart(self, *more_options: str, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
+    def restart(self, *more_options: str) -> None:
         """Start again what has ended: the same port, directory and options, `more_options` behind them this once."""
         assert not self.is_running(), "it runs still"
-        self._launch(more_options, timeout_seconds)
+        self._launch(more_options)
 
     @property
     def pid(self) -> int:
@@ -178,8 +179,8 @@ class ServerProcess:
         """Remove the server's directory; the log is gone afterwards."""
         self.directory.cleanup()
 
-    def _wait_until_ready(self, timeout_seconds: float) -> None:
-        deadline = time.monotonic() + timeout_seconds
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self.start_timeout_seconds
         while time.monotonic() < deadline:
             if (status := self.process.poll()) is not None:
                 raise AssertionError(f"{self.command} ended with status {status}:\n{self.log()}")
@@ -192,7 +193,7 @@ class ServerProcess:
             if answer.raw == b"+PONG\r\n" or answer.value[:6] == b"NOAUTH":  # type: ignore[index]
                 return
         self.kill()
-        raise AssertionError(f"no PONG within {timeout_seconds} s:\n{self.log()}")
+        raise AssertionError(f"no PONG within {self.start_timeout_seconds} s:\n{self.log()}")
 
 
 def run_to_end(

@@ -31,8 +31,7 @@ def start_pair(start_one: StartServer, request: pytest.FixtureRequest) -> StartP
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test that asks for `pair` runs for each of them."""
-    if "pair" in metafunc.fixturenames and not any(
-        "pair" in str(marker.args[0]) for marker in metafunc.definition.iter_markers("parametrize")
-    ):
-        metafunc.parametrize("pair", PAIRS, ids=[f"{primary}-{replica}" for primary, replica in PAIRS])
+    """Every test that asks for `pair` runs for each of them, or names its own."""
+    named = any("pair" in str(marker.args[0]) for marker in metafunc.definition.iter_markers("parametrize"))
+    if "pair" in metafunc.fixturenames and not named:
+        metafunc.parametrize("pair", PAIRS, ids="-".join)

@@ -32,7 +32,6 @@ def test_a_replica_does_as_its_primary(
     for _ in range(max(1, COMMANDS // COMPARED_EVERY)):
         workload.run(COMPARED_EVERY)
         wait_until_in_step(replica, primary)
-        # SORT makes Valkey's sorted sets tables, which is no write that a replica hears of.
         assert expect_equal(primary, replica, encodings=primary.kind == "ranvier") > 30
 
 

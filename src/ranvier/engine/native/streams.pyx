@@ -153,6 +153,10 @@ cdef bint check_limit(Call *call, AddRequest *request) noexcept:
     if request.limit_at and request.trim.strategy == TRIM_NOTHING:
         reply_error(call, b"ERR syntax error, LIMIT cannot be used without specifying a trimming strategy")
         return False
+    if request.limit_at and not request.trim.approximate and call.client.obeyed:
+        # A primary of Redis 7.0 says how far it has come by an exact threshold, and leaves the LIMIT where it was.
+        request.trim.limit = 0
+        return True
     if request.limit_at and not request.trim.approximate:
         reply_error(call, b"ERR syntax error, LIMIT cannot be used without the special ~ option")
         return False
