@@ -63,6 +63,9 @@ def test_a_stream_that_is_cut_at_any_byte_goes_on_there(pair: tuple[str, str], s
     chance = random.Random(7)
     with FaultyLink(both.primary.port) as link:
         attach(both.replica, both.primary, port=link.port)
+        # A diskless primary begins the stream a moment later: from here on it flows.
+        both.workload.run(50)
+        wait_until_in_step(both.replica, both.primary)
         seen = link.accepted
         for _ in range(6):
             link.cut_down_after(chance.randrange(1, 3_000))

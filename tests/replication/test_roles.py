@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.fake_primary import ID, OTHER_ID, FakePrimary, fake_primary, stub_load, until
-from harness.memory import memory_client, memory_server, read_replies, turn
+from harness.memory import hear_log, memory_client, memory_server, read_replies, received, socket_client, turn
 from harness.process import parse_info
 from harness.wire import encode_command
 from ranvier.server.server import Server
@@ -158,3 +158,40 @@ def test_the_configuration_follows(client: MemoryClient) -> None:
     client.talk(b"REPLICAOF NO ONE\r\n")
     (reply,) = read_replies(ask(client, "CONFIG", "GET", "slaveof"))
     assert reply.items[1].text == b""
+
+
+def test_nobody_is_let_in_while_the_role_is_handed_over(server: Server, primary: FakePrimary) -> None:
+    """A17-24"""
+    def asked() -> bytes:
+        with socket_client(server) as peer:
+            peer.send(b"PSYNC ? -1\r\n")
+            turn(server, 2)
+            return received(peer)[0]
+
+    replication_id, offset = server.replication.replication_id, server.replication.offset
+    server.replica_side.hand_over("127.0.0.1", primary.port)
+    assert asked() == b"-NOMASTERLINK Can't SYNC while failing over\r\n"
+    primary.agree()
+    assert primary.heard().endswith(encode_command("PSYNC", replication_id, offset + 1, "FAILOVER"))
+    server.replica_side.take_back()
+    server.replica_side.hold_writes(False)
+    assert asked()[:1] != b"-"
+
+
+def test_where_the_link_comes_from(primary: FakePrimary, client: MemoryClient) -> None:
+    client.talk(b"CONFIG SET bind-source-addr 127.0.0.1\r\n")
+    follow(client, primary)
+    primary.accept()
+    assert primary.peer is not None
+    assert primary.peer.getpeername()[0] == "127.0.0.1"
+    client.talk(b"REPLICAOF NO ONE\r\nCONFIG SET bind-source-addr 127.0.0.2\r\n")
+    follow(client, primary)
+    primary.accept()
+    assert primary.peer.getpeername()[0] == "127.0.0.2"
+
+
+def test_an_address_that_is_not_here_is_told(server: Server, primary: FakePrimary, client: MemoryClient) -> None:
+    lines = hear_log(server)
+    client.talk(b"CONFIG SET bind-source-addr 192.0.2.1\r\n")
+    follow(client, primary)
+    until(server, lambda: any("Error condition on socket for SYNC" in line for line in lines), "it is told")

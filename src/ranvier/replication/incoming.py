@@ -63,6 +63,8 @@ class Incoming:
 
         def failed(error: Exception) -> None:
             self.discard()
+            if not orders.beside:
+                self._append_again()
             orders.when_failed(_text(error))
 
         server.loading.begin(loader, done, failed, beside=orders.beside and orders.same_history)
@@ -75,7 +77,6 @@ class Incoming:
         self._loader = None
         if not self._beside:
             self._empty()
-            self._append_again()
 
     def _append_again(self) -> None:
         """The append-only file begins anew, with a base of the data set that there is now."""

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 CLOSE_REPLICATION: Final = CLOSE_REASON_NAMES.index("replication") + 1       # engine.phase.CloseReason
 UNTRUSTED: Final = ("protocol-error", "bug")     # ways to lose the link after which nothing of it is gone on from
 SECOND_MS: Final = 1000
+HURRY_MS: Final = 50
+HURRIES: Final = 20
 
 
 class Status(Enum):
@@ -145,6 +147,8 @@ class PrimaryLink:
         self._collected: Collected | None = None
         self._position: Position | None = None       # where the snapshot that comes belongs
         self._rest = b""                     # of the stream, that came behind the snapshot
+        self._begun_at = 0                   # the offset of the last snapshot
+        self._hurries = 0                    # acknowledgements that are still to come soon
         self._heard_ms = 0                   # monotonic
         self._down_since_ms: int | None = None
 
@@ -162,7 +166,7 @@ class PrimaryLink:
     def close(self) -> None:
         """Give the link up, however far it is; `known` stays. Idempotent."""
         timers = self._host.engine.timers
-        for callback in (self._connect, self._each_second):
+        for callback in (self._connect, self._each_second, self._hurry):
             timers.cancel(callback)
         loading = self.status is Status.LOADING
         self.status = Status.NONE
@@ -514,8 +518,23 @@ class PrimaryLink:
         self._transfer = self._position = None
         self._rest = b""
         self._state.adopt(position.replication_id, position.offset)
+        self._begun_at = position.offset
         self._host.notice("PRIMARY <-> REPLICA sync: Finished with success")
         self._follow(position.offset, self._stream_database(auxiliary), rest)
+        self._hurries = HURRIES
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """A diskless primary begins the stream at an acknowledgement, but not while it still waits for its child, which
+        a small snapshot outruns: until something comes, it is told again soon."""
+        if self.client is None or self._hurries == 0 or link_read_offset(self.client) > self._begun_at:
+            return
+        self._hurries -= 1
+        timers = self._host.engine.timers
+        timers.cancel(self._hurry)
+        timers.call_at(self._host.engine.monotonic_ms + HURRY_MS, self._hurry)
+        if self._hurries < HURRIES - 1:
+            self.acknowledge()
 
     def _stream_database(self, auxiliary: Mapping[bytes, bytes]) -> int:
         """The database that the stream goes on in: a replica that hands a stream on cannot say it by SELECT."""
