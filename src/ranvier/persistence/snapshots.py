@@ -412,14 +412,6 @@ class Snapshots:
             f"Done loading RDB, keys loaded: {loader.keys_loaded}, keys expired: {loader.keys_expired}."
         )
 
-    def forget_synchronisation_file(self, path: str, *, append_only: bool) -> None:
-        """A file that served a synchronisation alone is not needed any more: rdb-del-sync-files.
-
-        It stays where the server keeps files anyway: with save points, or with an append-only file.
-        """
-        if self._configuration.rdb_del_sync_files and not self.points and not append_only:
-            self._forget_file(path)
-
     def saved_elsewhere(self) -> None:
         """What the server holds now lies in a file: no change waits for a snapshot (after loading)."""
         self._saved_dirty = self._engine.dirty
