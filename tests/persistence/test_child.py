@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.memory import memory_server
+from harness.memory import memory_server, used_bytes
 from harness.waiting import eventually
 from persistence.data_sets import CHECKSUM
 from ranvier.errors import SnapshotVersionError
@@ -214,3 +214,20 @@ def test_the_parent_goes_on_while_it_writes(server: Server, tmp_path: Path) -> N
         assert time.monotonic() > begin
         assert ended(pid, pipe)[0] == 0
     assert b"changed" not in (tmp_path / "a").read_bytes()
+
+
+def test_failures_leave_nothing_behind(server: Server) -> None:
+    """Descriptors and memory are what they were, whoever fails: the disk, or the function that takes the bytes."""
+    def refuse(data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    snapshots = server.engine.snapshots
+    with opened("/dev/full") as full:
+        before = (len(os.listdir("/proc/self/fd")), used_bytes(server))
+        for _ in range(20):
+            assert ended(*snapshots.start_child([full]))[0] == 1
+            with pytest.raises(OSError):
+                snapshots.write(refuse)
+            with pytest.raises(ValueError):
+                snapshots.start_child([])
+        assert (len(os.listdir("/proc/self/fd")), used_bytes(server)) == before

@@ -16,6 +16,7 @@ from ranvier.errors import LoadError
 from ranvier.persistence.children import KILLED, ChildKind, Children
 from ranvier.persistence.disk_errors import DiskErrors
 from ranvier.persistence.loading import Loading
+from ranvier.server.server import Server
 
 RECORD = struct.Struct("=4q")
 
@@ -220,6 +221,11 @@ def test_two_disk_errors_close_one_gate() -> None:
     assert not loop.gates and errors.text == ""
 
 
+def told_after_a_turn(server: Server) -> bool:
+    turn(server)
+    return server.snapshots.figures()["rdb_saves"] == 1
+
+
 def test_without_descriptors_the_server_writes_itself(tmp_path: Path) -> None:
     """A simulated disk has none: BGSAVE writes there and then, and tells of it in the next turn."""
     from ranvier.persistence.files import SystemFiles
@@ -238,6 +244,5 @@ def test_without_descriptors_the_server_writes_itself(tmp_path: Path) -> None:
         server.snapshots._files = Plain()
         server.engine.databases[0].set(b"k", b"v")
         assert server.snapshots.save_in_background()
-        turn(server)
+        eventually(lambda: told_after_a_turn(server), "it tells of it")
         assert os.listdir(tmp_path) == ["dump.rdb"]
-        assert server.snapshots.figures()["rdb_saves"] == 1

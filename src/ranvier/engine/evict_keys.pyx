@@ -20,6 +20,7 @@ from ranvier.engine.core cimport (
     EFFECT_WATCHED,
     EVENT_EVICTED,
     GATE_EVICT_KEYS,
+    GATE_LOADING,
     GATE_OUT_OF_MEMORY,
     GATE_PAUSED_ALL,
     GATE_PAUSED_WRITE,
@@ -153,7 +154,9 @@ cdef class KeyEviction:
             self.core.eviction.slice_ns = int(STEADY_TENACITY * SLICE_STEP_NS * 1.15 ** (tenacity - STEADY_TENACITY))
 
     def step(self) -> None:
-        """Evict for a slice, if memory is over the limit."""
+        """Evict for a slice, if memory is over the limit; nothing goes while the data set comes in."""
+        if self.core.gates & GATE_LOADING:
+            return
         if over_memory(self.core):
             evict(self.core)
         elif self.core.eviction.state != EVICTION_DONE or self.core.over_memory_since_ns != 0:

@@ -4,13 +4,16 @@ A snapshot is written to a file of another name, synchronised, and renamed: at e
 the start is a whole one. A child writes it (BGSAVE, save points) or the server itself (SAVE, the end); where the files
 have no descriptors (a simulated disk), always the server.
 
-Invariant: `_temporary` names the file that a child writes, and is removed when that fails.
+Invariant: the file that a child writes is removed when that fails. Snapshots are numbered as they are begun, and a file
+never takes the place of one with a higher number.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ranvier import __version__
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from ranvier.config.options import Configuration
     from ranvier.engine.loop import Engine
     from ranvier.engine.persistence.snapshot_load import SnapshotLoader
+    from ranvier.persistence.background import Background
     from ranvier.persistence.files import File, Files, Mapping
 
 COMPATIBLE_VERSION: Final = b"7.2.4"            # what INFO shows as redis_version
@@ -73,22 +77,35 @@ class SnapshotFile:
         self._mapping.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Save:
+    """A snapshot that is made in the background."""
+
+    temporary: str
+    path: str
+    number: int
+    dirty: int              # changes up to it, since the start
+
+
 class Snapshots:
     """The snapshots of one server. Belongs to the server's thread."""
 
-    def __init__(self, engine: Engine, configuration: Configuration, files: Files, children: Children,
-                 disk_errors: DiskErrors, *, notice: Log, warn: Log) -> None:
+    def __init__(self, engine: Engine, configuration: Configuration, files: Files, background: Background,
+                 children: Children, disk_errors: DiskErrors, *, notice: Log, warn: Log) -> None:
         self._engine = engine
         self._configuration = configuration
         self._files = files
+        self._background = background
         self._children = children
         self._disk_errors = disk_errors
         self._notice, self._warn = notice, warn
         self._token = os.urandom(4).hex()       # servers of one process may share a directory
-        self._temporary = ""
+        self._placing = False                   # a child's file is being given its name
+        self._placed = threading.Lock()         # held while a file is, and for `_newest`
+        self._newest = 0                        # number of the newest snapshot that was written
         self._saved_dirty = 0                   # changes that the last snapshot has
-        self._forked_dirty = 0
         self._saves = 0
+        self._number = 0                        # of snapshots that were begun
         self._last_save_ms = engine.wall_ms
         self._last_ok = True                    # of the last one that was made in the background
         self._last_seconds = -1
@@ -132,10 +149,18 @@ class Snapshots:
     def _new_temporary(self, purpose: str) -> str:
         return os.path.join(self._configuration.dir, f"temp-{os.getpid()}-{self._token}-{purpose}.rdb")
 
-    def _install(self, temporary: str) -> None:
-        """Give a file that is whole and synchronised its name."""
-        self._files.rename(temporary, self.path)
-        self._files.sync_directory(self._configuration.dir)
+    def _place(self, temporary: str, path: str, number: int) -> None:
+        """Give a file that is whole and synchronised its name, unless a newer one has it. In any thread.
+
+        Removing the old file, which the rename does, may take as long as it is large.
+        """
+        with self._placed:
+            if number < self._newest:
+                self._files.remove(temporary)
+                return
+            self._newest = number
+            self._files.rename(temporary, path)
+        self._files.sync_directory(os.path.dirname(path))
 
     def _forget_file(self, path: str) -> None:
         """Remove what is left of a snapshot that failed; if even that fails, the log has the first error already."""
@@ -163,7 +188,8 @@ class Snapshots:
             self._write_to(file)
             file.sync()
             file.close()
-            self._install(temporary)
+            self._number += 1
+            self._place(temporary, self.path, self._number)
         except OSError as error:
             self._warn(f"Failed to write the snapshot {self.path}: {error.strerror}")
             if file is not None:
@@ -186,7 +212,7 @@ class Snapshots:
         )
 
     def _note_saved(self, dirty: int) -> None:
-        self._saved_dirty = dirty
+        self._saved_dirty = max(self._saved_dirty, dirty)
         self._saves += 1
         self._last_save_ms = self._engine.wall_ms
 
@@ -196,19 +222,19 @@ class Snapshots:
         """Fork a child that writes a snapshot; False, with the cause in the log, when that fails. There is no child."""
         configuration = self._configuration
         self._tried_ms = self._engine.monotonic_ms
-        self._forked_dirty = self._engine.dirty
+        self._number += 1
         self._scheduled = False
-        temporary = self._new_temporary("bgsave")
+        made = _Save(self._new_temporary("bgsave"), self.path, self._number, self._engine.dirty)
         file: File | None = None
         try:
-            file = self._files.create(temporary)
+            file = self._files.create(made.temporary)
             descriptor = file.descriptor
             if descriptor is None:
                 self._write_to(file)
                 file.sync()
                 file.close()
-                self._temporary = temporary
-                self._engine.post(lambda: self._child_ended(True, ""))
+                self._placing = True
+                self._engine.post(lambda: self._child_ended(made, True, ""))
                 return True
             pid = self._children.start(
                 ChildKind.SNAPSHOT,
@@ -218,37 +244,43 @@ class Snapshots:
                     delay_microseconds=configuration.rdb_key_save_delay,
                     incremental_sync=configuration.rdb_save_incremental_fsync,
                 ),
-                self._child_ended,
+                lambda ok, text: self._child_ended(made, ok, text),
             )
         except OSError as error:
             self._warn(f"Can't save in background: {error.strerror}")
             if file is not None:
                 file.close()
-                self._forget_file(temporary)
+                self._forget_file(made.temporary)
             self._note_background(False)
             return False
         file.close()
-        self._temporary = temporary
         self._notice(f"Background saving started by pid {pid}")
         return True
 
-    def _child_ended(self, ok: bool, text: str) -> None:
-        temporary, self._temporary = self._temporary, ""
+    def _child_ended(self, made: _Save, ok: bool, text: str) -> None:
+        if not ok:
+            self._save_ended(made, text)
+            return
+        self._placing = True
+        self._background.submit(
+            lambda: self._place(made.temporary, made.path, made.number),
+            lambda error: self._save_ended(made, "" if error is None else error.strerror or "rename"),
+            slow=True,
+        )
+
+    def _save_ended(self, made: _Save, text: str) -> None:
+        """A save in the background is over; `text` says why it failed."""
+        self._placing = False
         self._last_seconds = (self._engine.monotonic_ms - self._tried_ms) // 1000
         self._last_copied_bytes = self._children.copied_bytes
-        if ok:
-            try:
-                self._install(temporary)
-            except OSError as error:
-                ok, text = False, error.strerror or "rename"
-        if ok:
+        if not text:
             self._notice("Background saving terminated with success")
-            self._note_saved(self._forked_dirty)
+            self._note_saved(made.dirty)
         else:
-            self._forget_file(temporary)
+            self._forget_file(made.temporary)
             self._warn("Background saving was called off" if text == KILLED else f"Background saving error: {text}")
         if text != KILLED:
-            self._note_background(ok)
+            self._note_background(not text)
 
     def _note_background(self, ok: bool) -> None:
         self._last_ok = ok
@@ -262,9 +294,14 @@ class Snapshots:
 
     # ---- commands ---------------------------------------------------------------------------------------------------
 
+    @property
+    def _running(self) -> bool:
+        """A snapshot is being made in the background, for a file or for replicas."""
+        return self._placing or self._children.kind in (ChildKind.SNAPSHOT, ChildKind.SYNCHRONISATION)
+
     def save_command(self) -> None:
         """SAVE. Raises CommandError."""
-        if self._children.kind in (ChildKind.SNAPSHOT, ChildKind.SYNCHRONISATION):
+        if self._running:
             raise CommandError(IN_PROGRESS)
         if not self.save():
             raise CommandError(FAILED)
@@ -275,7 +312,7 @@ class Snapshots:
         `wait`: not here, in the middle of a transaction.
         """
         kind = self._children.kind
-        if kind in (ChildKind.SNAPSHOT, ChildKind.SYNCHRONISATION):
+        if self._running:
             raise CommandError(IN_PROGRESS)
         if kind is not None and not (schedule or wait):
             raise CommandError(OTHER_CHILD)
@@ -325,7 +362,7 @@ class Snapshots:
     def run_due(self) -> None:
         """The cron: a save point that has come, or what was scheduled."""
         engine, configuration = self._engine, self._configuration
-        if self._children.kind is not None:
+        if self._children.kind is not None or self._placing:
             return
         may_try = self._last_ok or engine.monotonic_ms - self._tried_ms > RETRY_MILLISECONDS
         passed_seconds = (engine.wall_ms - self._last_save_ms) // 1000
@@ -375,14 +412,6 @@ class Snapshots:
             f"Done loading RDB, keys loaded: {loader.keys_loaded}, keys expired: {loader.keys_expired}."
         )
 
-    def forget_synchronisation_file(self, path: str, *, append_only: bool) -> None:
-        """A file that served a synchronisation alone is not needed any more: rdb-del-sync-files.
-
-        It stays where the server keeps files anyway: with save points, or with an append-only file.
-        """
-        if self._configuration.rdb_del_sync_files and not self.points and not append_only:
-            self._forget_file(path)
-
     def saved_elsewhere(self) -> None:
         """What the server holds now lies in a file: no change waits for a snapshot (after loading)."""
         self._saved_dirty = self._engine.dirty
@@ -396,7 +425,7 @@ class Snapshots:
 
     def figures(self) -> dict[str, int | str]:
         """INFO's fields."""
-        running = self._children.kind in (ChildKind.SNAPSHOT, ChildKind.SYNCHRONISATION)
+        running = self._running
         passed_ms = self._engine.monotonic_ms - self._children.started_ms
         return {
             "rdb_changes_since_last_save": self.changes,

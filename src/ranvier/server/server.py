@@ -97,9 +97,9 @@ class Server:
         self.children = Children(self.engine, self._note_latency)
         self.disk_errors = DiskErrors(self.engine.settings)
         self.loading = Loading(self.engine, self.notice)
-        self.snapshots = Snapshots(self.engine, configuration, self.files, self.children, self.disk_errors,
-                                   notice=self.notice, warn=self.warn)
         self.background = background or BackgroundThreads(self.post)
+        self.snapshots = Snapshots(self.engine, configuration, self.files, self.background, self.children,
+                                   self.disk_errors, notice=self.notice, warn=self.warn)
         self.append_only = AppendOnly(Environment(
             self.engine, configuration, self.files, self.background, self.children, self.snapshots, self.disk_errors,
             self.loading, lambda: ClientHandle(self, "append-only file"), self.notice, self.warn,
