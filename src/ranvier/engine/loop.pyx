@@ -57,6 +57,7 @@ from ranvier.engine.freeing cimport (
     untrimmed_bytes,
 )
 from ranvier.engine.memory cimport ranvier_tune_allocator
+from ranvier.engine.modes.acknowledged cimport answers_are_due
 from ranvier.engine.modes.blocked cimport (
     BlockedClients,
     blocked_clients,
@@ -304,7 +305,7 @@ cdef class Engine:
         cdef int64_t left, next_ms = next_deadline_ms(&self.core)
         if self.core.waiting != NULL or self.core.yielded != NULL or self.core.pending_writes != NULL \
                 or self.core.closed != NULL or self.expire_unfinished or self.core.keyspace.garbage != NULL \
-                or self.trimming.on \
+                or self.trimming.on or answers_are_due(&self.core) \
                 or self.core.eviction.state == EVICTION_GOES_ON or self.stopped:
             return 0
         if next_ms < 0 or 0 <= self.timers.next_ms < next_ms:

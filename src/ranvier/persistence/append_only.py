@@ -52,7 +52,7 @@ class AppendOnly:
         configuration = world.configuration
         self.world = world
         self._buffer = world.engine.append_buffer
-        self.state = State.OFF
+        self._state = State.OFF
         self.manifest = Manifest()
         self.rewrite = Rewrite(world, self)
         self._name = configuration.appendfilename
@@ -73,6 +73,15 @@ class AppendOnly:
         self._write_error: OSError | None = None
         self._sync_error: OSError | None = None
         self._failure: PersistenceError | None = None    # always: nothing may be answered any more
+
+    @property
+    def state(self) -> State:
+        """Whether changes go to a file."""
+        return self._state
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._buffer.note_stage(state.value)
 
     # ---- where it is ------------------------------------------------------------------------------------------------
 
@@ -109,7 +118,7 @@ class AppendOnly:
             # What an earlier run left to the system may never have been synced.
             file.sync()
             self._take_file(file)
-        self.state = State.ON
+        self._enter(State.ON)
         self.timestamps_changed()
         self.remove_history()
 
@@ -132,7 +141,7 @@ class AppendOnly:
         if self.state is not State.OFF:
             return
         self._directory = self._configured_directory()
-        self.state = State.BEGINNING
+        self._enter(State.BEGINNING)
         self.timestamps_changed()
         if self.world.children.kind is not None:
             self.rewrite.schedule()
@@ -189,7 +198,7 @@ class AppendOnly:
         self.closed_bytes = base_bytes
         self.base_bytes = self.size_bytes
         if self.state is State.BEGINNING:
-            self.state = State.ON
+            self._enter(State.ON)
             if not self._unsynced and not self._syncing:
                 self._synced(self._written_offset, None)
         self.remove_history()
@@ -205,7 +214,7 @@ class AppendOnly:
         self._retire()
         if self.state is State.BEGINNING:
             self.world.warn("AOF was disabled before its first base file was there")
-        self.state = State.OFF
+        self._enter(State.OFF)
         self._settle_gate(None, None)
 
     def finish(self) -> None:

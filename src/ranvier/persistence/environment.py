@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """Whether changes go to a file."""
+    """Whether changes go to a file; the values are those of AppendStage (engine/persistence/append_buffer.pxd)."""
 
-    OFF = auto()
-    BEGINNING = auto()      # they do, but count only when the first base is there
-    ON = auto()
+    OFF = 0
+    BEGINNING = 1           # they do, but count only when the first base is there
+    ON = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ cdef struct Acknowledgements:
     int64_t offset               # of the stream
     int replicas                 # that have all of it up to there
     bint on_disk                 # ... on their disks
+    bint local                   # ... and this server's
+    int64_t append_offset        # of what its append-only file was given
 
 # One key that a blocked client waits for: its place in that key's queue.
 cdef struct Waiter:

@@ -267,7 +267,7 @@ cdef void detach(Core *core, Blocked *blocked) noexcept nogil:
         leave(core, &blocked.waiters[i])
     if blocked.deadline_ms > 0:
         heap_remove(blocking, blocked)
-    if not blocked.paused and blocked.awaited.replicas == 0:
+    if not blocked.paused and blocked.timed_out_reply not in (TIMED_OUT_COUNT, TIMED_OUT_COUNTS):
         blocking.waiter_count -= blocked.waiter_count
     if blocking.waiter_count == 0:
         core.effects &= ~<uint32_t>EFFECT_AWAITED

@@ -8,7 +8,7 @@ from libc.stdint cimport INT32_MAX, INT64_MAX, int64_t
 
 from ranvier.engine.core cimport Arg, Call
 from ranvier.engine.effects cimport propagate_as, propagates
-from ranvier.engine.modes.acknowledged cimport block_for_replicas
+from ranvier.engine.modes.acknowledged cimport block_for_replicas, no_file_to_wait_for
 from ranvier.engine.modes.blocked cimport (
     TIMED_OUT_NULL, TIMED_OUT_NULL_ARRAY, Acknowledgements, block_on_keys,
 )
@@ -17,6 +17,7 @@ from ranvier.engine.native.float_text cimport parse_long_double
 from ranvier.engine.native.list_moves cimport MoveRequest, move_element, move_elements, parse_move_request
 from ranvier.engine.native.lists cimport PopRequest, parse_pop_request, pop_and_reply, pop_from_first
 from ranvier.engine.number cimport parse_integer
+from ranvier.engine.persistence.append_buffer cimport APPEND_OFF, appended_of, appended_offset
 from ranvier.engine.replication.stream cimport replication_of
 from ranvier.engine.reply cimport reply_array, reply_bulk, reply_error
 from ranvier.engine.store.entry cimport TYPE_LIST
@@ -176,11 +177,14 @@ cdef void wait(Call *call) noexcept:
     if not integer_argument(call, &call.args[1], &replicas) \
             or not parse_milliseconds(call, &call.args[2], &timeout_ms):
         return
-    wait_for_replicas(call, replicas, False, timeout_ms)
+    wait_for_replicas(call, False, replicas, False, timeout_ms)
 
 
-cdef void wait_for_replicas(Call *call, int64_t replicas, bint on_disk, int64_t timeout_ms) noexcept:
+cdef void wait_for_replicas(Call *call, bint local, int64_t replicas, bint on_disk, int64_t timeout_ms) noexcept:
     cdef Acknowledgements awaited
+    awaited.local = local
+    # All that was changed before, whoever did it: who waits for its own has that, too.
+    awaited.append_offset = appended_offset(call.core)
     awaited.offset = call.client.write_offset
     awaited.replicas = <int>min(replicas, <int64_t>INT32_MAX)
     awaited.on_disk = on_disk
@@ -204,7 +208,7 @@ cdef void waitaof(Call *call) noexcept:
     if replication_of(call.core).follows:
         reply_error(call, b"ERR WAITAOF cannot be used with replica instances. Please also note that writes to "
                     b"replicas are just local and are not propagated.")
-    elif local > 0:
-        reply_error(call, b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+    elif local > 0 and appended_of(call.core).stage == APPEND_OFF:
+        reply_error(call, no_file_to_wait_for())
     else:
-        wait_for_replicas(call, replicas, True, timeout_ms)
+        wait_for_replicas(call, local > 0, replicas, True, timeout_ms)

@@ -17,6 +17,7 @@ from posix.unistd cimport write
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport FEED_APPEND_ONLY
 from ranvier.engine.memory cimport allocate, ranvier_usable_size, release, resize
+from ranvier.engine.modes.acknowledged cimport acknowledgements_came
 from ranvier.engine.number cimport print_integer
 from ranvier.engine.persistence.replay cimport Replay, replay_of
 from ranvier.engine.propagation cimport feed_begin, feed_end
@@ -100,6 +101,12 @@ cdef class AppendBuffer:
     def note_synced(self, int64_t offset) -> None:
         """All bytes before `offset` are on the disk."""
         self.appended.synced = offset
+        acknowledgements_came(self.core)
+
+    def note_stage(self, int stage) -> None:
+        """An AppendStage: whether a file is kept, and whether what is in it counts."""
+        self.appended.stage = stage
+        acknowledgements_came(self.core)
 
     @property
     def memory_bytes(self) -> int:
