@@ -252,8 +252,8 @@ def test_lesson_2_a_child_holds_no_sockets(start_server: StartServer) -> None:
 class LoadingServer(ServerProcess):
     """One that is ready when it says that it is not."""
 
-    def _wait_until_ready(self, timeout_seconds: float) -> None:
-        eventually(self._loads, "it says that it is loading", timeout_seconds)
+    def _wait_until_ready(self) -> None:
+        eventually(self._loads, "it says that it is loading", self.start_timeout_seconds)
 
     def _loads(self) -> bool:
         try:
