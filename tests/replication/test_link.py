@@ -289,6 +289,18 @@ def test_what_cannot_be_done_here_is_told_in_the_log(
     assert parse_info(reply.text)["unexpected_error_replies"] == "2"
 
 
+def test_a_trim_as_redis_7_tells_it(server: Server, primary: FakePrimary, client: MemoryClient) -> None:
+    """XADD key MAXLEN ~ n LIMIT m: the length becomes exact, the LIMIT stays."""
+    follow(client, primary)
+    primary.synchronise()
+    for number in range(1, 6):
+        primary.send(encode_command("XADD", "s", f"{number}-0", "f", "v"))
+    primary.send(encode_command("XADD", "s", "MAXLEN", "=", 3, "LIMIT", 1, "6-0", "f", "v"))
+    assert client.talk(b"XLEN s\r\n") == b":3\r\n"
+    primary.send(encode_command("XTRIM", "s", "MAXLEN", "=", 2, "LIMIT", 1))
+    assert client.talk(b"XLEN s\r\n") == b":2\r\n"
+
+
 def test_the_link_is_a_client_of_a_class_of_its_own(
     server: Server, primary: FakePrimary, client: MemoryClient
 ) -> None:
