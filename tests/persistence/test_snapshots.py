@@ -367,7 +367,7 @@ def test_bytes_that_change(server: Server, snapshot: bytes, checksum: bool) -> N
     before = used_bytes(server)
     for _ in range(MUTATIONS):
         data = mutated(snapshot, chance)
-        loader = server.engine.snapshots.load(data, aside=True, checksum=checksum)
+        loader = server.engine.snapshots.load(data, aside=True, alone=True, checksum=checksum)
         try:
             loader.step(FOR_EVER)
         except SnapshotError as error:
@@ -408,6 +408,8 @@ def test_what_follows_the_end_is_left(server: Server) -> None:
     assert loader.step(FOR_EVER)
     assert loader.position == len(data)
     assert loader.step(0)
+    with pytest.raises(SnapshotError, match="more follows"):
+        load(server, data + b"\0", alone=True, aside=True)
 
 
 def test_a_loader_that_failed_is_of_no_use(server: Server) -> None:

@@ -382,7 +382,7 @@ class Snapshots:
         configuration = self._configuration
         try:
             loader = self._engine.snapshots.load(
-                mapping.data, checksum=configuration.rdbchecksum, drop_expired=drop_expired, aside=aside,
+                mapping.data, checksum=configuration.rdbchecksum, drop_expired=drop_expired, aside=aside, alone=True,
                 any_version=configuration.rdb_version_check == "relaxed",
                 delay_microseconds=configuration.key_load_delay,
             )

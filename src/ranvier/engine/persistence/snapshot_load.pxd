@@ -37,7 +37,7 @@ cdef struct Loading:
     uint64_t crc                 # of what is before `summed`
     size_t summed
     bint drop_expired
-    bint any_version
+    bint alone                   # nothing may follow its end
     int64_t expiry_ms            # of the next key; -1 (all three): not said
     int64_t idle_seconds
     int frequency
@@ -73,4 +73,4 @@ cdef class SnapshotLoader:
 
 
 cdef SnapshotLoader snapshot_loader(Core *core, object data, bint checksum, bint drop_expired, bint any_version,
-                                    bint aside, int delay_microseconds)
+                                    bint aside, bint alone, int delay_microseconds)

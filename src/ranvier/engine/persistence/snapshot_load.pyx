@@ -325,6 +325,8 @@ cdef bint read_end(Loading *self) noexcept nogil:
         if self.checksum and sum != 0 and sum != self.crc:
             self.reader.position = place
             return refuse(self, b"the checksum does not fit")
+    if self.alone and self.reader.position != self.reader.length:
+        return refuse(self, b"more follows its end")
     self.done = True
     return True
 
@@ -375,10 +377,11 @@ cdef bint load_until(Loading *self, int64_t until_ns) noexcept nogil:
 
 # ---- the loader -----------------------------------------------------------------------------------------------------
 
-cdef int read_magic(Loading *self) noexcept nogil:
+cdef int read_magic(Loading *self, bint any_version) noexcept nogil:
     """The version; -1: it is no snapshot, -2: a version that is not known."""
     cdef const uint8_t *p = read_bytes(&self.reader, MAGIC_BYTES)
     cdef int version = 0, i, digits = 4
+    cdef bint known
     if p == NULL:
         return -1
     if memcmp(p, b"VALKEY", 6) == 0:
@@ -391,8 +394,8 @@ cdef int read_magic(Loading *self) noexcept nogil:
         version = 10 * version + p[i] - c'0'
     if version == 0:
         return -2
-    if not self.any_version and (version != RDB_VERSION_FIELD_EXPIRY if digits == 3
-                                 else version > RDB_VERSION_REDIS_LAST):
+    known = version == RDB_VERSION_FIELD_EXPIRY if digits == 3 else version <= RDB_VERSION_REDIS_LAST
+    if not known and not any_version:
         return -2
     return version
 
@@ -534,7 +537,7 @@ cdef str module_name(uint64_t module):
 
 
 cdef SnapshotLoader snapshot_loader(Core *core, object data, bint checksum, bint drop_expired, bint any_version,
-                                    bint aside, int delay_microseconds):
+                                    bint aside, bint alone, int delay_microseconds):
     cdef SnapshotLoader loader = SnapshotLoader.__new__(SnapshotLoader)
     cdef Loading *state = &loader.state
     cdef int version, i
@@ -552,11 +555,11 @@ cdef SnapshotLoader snapshot_loader(Core *core, object data, bint checksum, bint
     state.reservable = loader.total_bytes // KEY_LEAST_BYTES
     state.checksum = checksum
     state.drop_expired = drop_expired
-    state.any_version = any_version
+    state.alone = alone
     state.delay_microseconds = delay_microseconds
     state.expiry_ms = state.idle_seconds = -1
     state.frequency = -1
-    version = read_magic(state)
+    version = read_magic(state, any_version)
     if version < 0:
         loader.let_go()
         raise SnapshotError("it is of a version that is not known" if version == -2

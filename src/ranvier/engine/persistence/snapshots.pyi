@@ -46,5 +46,6 @@ class Snapshots:
         drop_expired: bool = True,
         any_version: bool = False,
         aside: bool = False,
+        alone: bool = False,
         delay_microseconds: int = 0,
     ) -> SnapshotLoader: ...

@@ -178,16 +178,18 @@ cdef class Snapshots:
         return pid, reading
 
     def load(self, data: object, *, bint checksum=True, bint drop_expired=True, bint any_version=False,
-             bint aside=False, int delay_microseconds=0) -> SnapshotLoader:
+             bint aside=False, bint alone=False, int delay_microseconds=0) -> SnapshotLoader:
         """A loader of the snapshot that `data` (bytes, a mapping) begins with: see SnapshotLoader.
 
         `checksum`: that of the file is looked at (0 is always right). `drop_expired`: keys and fields whose time has
         passed are left out, as a primary does. `any_version`: unknown versions are tried. `aside`: it is loaded into
         databases beside the present ones, whose place they take when `SnapshotLoader.take_place` is called; else into
-        the present ones, which the caller has emptied, and empties again when the loading fails. Nobody is told of the
-        keys: no event, no propagation. Raises SnapshotError if it does not begin as a snapshot does.
+        the present ones, which the caller has emptied, and empties again when the loading fails. `alone`: nothing may
+        follow its end, which a changed byte can bring early. Nobody is told of the keys: no event, no propagation.
+        Raises SnapshotError if it does not begin as a snapshot does.
         """
-        return snapshot_loader(self.core, data, checksum, drop_expired, any_version, aside, delay_microseconds)
+        return snapshot_loader(self.core, data, checksum, drop_expired, any_version, aside, alone,
+                               delay_microseconds)
 
 
 cdef bytes announced(bytes mark):
