@@ -85,7 +85,8 @@ class Server:
         if self._thread is None or self._server is None:
             return
         server = self._server
-        server.post(lambda: server.request_shutdown("embedded server stopped"))
+        # By force: a program that ends cannot be refused, as a client can whose data could not be saved.
+        server.post(lambda: server.request_shutdown("embedded server stopped", ("force",)))
         # The server's own patience runs on its clock, which may be a virtual one that stands still.
         self._thread.join(self._configuration.shutdown_timeout_seconds + STOP_GRACE_SECONDS)
         if self._thread.is_alive():

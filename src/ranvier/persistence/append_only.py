@@ -8,8 +8,8 @@ Durability rests on this order, and on nothing else:
 
 - always: write, sync, and only then the replies of the turn. What cannot be written or synced ends the server: it must
   not answer for what is not there.
-- everysec: at most one sync at a time is on its way, begun a second after the one before. A write would wait for it
-  inside of the system, so the turn does not write while it runs, but for no more than two seconds.
+- everysec: at most one sync at a time is on its way, begun a second after the one before. The turn writes beside it,
+  which may take long when the disk is busy: what has been answered must survive the end of the process at least.
 - a write that was cut short is undone by cutting the file back, so that it holds whole units only, and the same bytes
   are written again when there is room. Meanwhile writes are refused (MISCONF).
 - an increment begins when the one before it is synced, and is named by the manifest before it is written to.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Figure = int | float | str
 
-POSTPONED_MILLISECONDS: Final = 2000  # the longest that a write waits for a sync on its way
+SLOW_SYNC_MILLISECONDS: Final = 2000  # of a sync beside which a write is told of
 SYNC_MILLISECONDS: Final = 1000  # between the beginnings of two syncs (everysec)
 RETRY_MILLISECONDS: Final = 1000  # before what could not be written is tried again
 LOG_MILLISECONDS: Final = 30_000  # between two log lines about failing writes
@@ -66,7 +66,7 @@ class AppendOnly:
         self._synced_ms = 0                     # monotonic: the last began
         self._written_offset = 0                # of the buffer's
         self.synced_offset = 0
-        self._postponed_ms: int | None = None   # monotonic: since then a write waits for a sync
+        self._told_slow = False                 # ... takes long, and that was told
         self._tried_ms = 0
         self._logged_ms: int | None = None
         self.delayed_syncs = 0
@@ -278,7 +278,7 @@ class AppendOnly:
     def flush(self, *, force: bool = False) -> None:
         """Write what was collected, and see that it is synced when it must be. Raises PersistenceError (always).
 
-        `force`: do not wait for a sync that is on its way.
+        `force`: try at once what has just failed, too.
         """
         if self._file is None:
             return
@@ -295,27 +295,23 @@ class AppendOnly:
         self.rewrite.tick()
 
     def _postpones(self) -> bool:
-        """Whether the write waits for a sync on its way, or for the next try after an error."""
+        """Whether the next try after an error is still to come."""
         now_ms = self.world.engine.monotonic_ms
-        if self._write_error is not None and now_ms - self._tried_ms < RETRY_MILLISECONDS:
-            return True
-        if not self._syncing or self.world.configuration.appendfsync != "everysec":
-            return False
-        if self._postponed_ms is None:
-            self._postponed_ms = now_ms
-            return True
-        if now_ms - self._postponed_ms < POSTPONED_MILLISECONDS:
-            return True
-        self.delayed_syncs += 1
-        self.world.notice("Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without "
-                          "waiting for fsync to complete, this may slow down Ranvier.")
-        return False
+        return self._write_error is not None and now_ms - self._tried_ms < RETRY_MILLISECONDS
+
+    def _note_slow_sync(self) -> None:
+        """A write beside a sync that takes long may take long, too: that is counted, and told, once for each sync."""
+        if self._syncing and not self._told_slow and self._tried_ms - self._synced_ms >= SLOW_SYNC_MILLISECONDS:
+            self._told_slow = True
+            self.delayed_syncs += 1
+            self.world.notice("Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer "
+                              "without waiting for fsync to complete, this may slow down Ranvier.")
 
     def _write(self) -> None:
         file, buffer = self._file, self._buffer
         assert file is not None
-        self._postponed_ms = None
         self._tried_ms = self.world.engine.monotonic_ms
+        self._note_slow_sync()
         length = buffer.length
         try:
             descriptor = file.descriptor
@@ -401,7 +397,7 @@ class AppendOnly:
     def _sync_aside(self) -> None:
         assert self._file is not None
         offset = self._written_offset
-        self._syncing, self._unsynced = True, False
+        self._syncing, self._unsynced, self._told_slow = True, False, False
         self._synced_ms = self.world.engine.monotonic_ms
         self.world.background.submit(self._file.sync, lambda error: self._synced_aside(offset, error))
 
