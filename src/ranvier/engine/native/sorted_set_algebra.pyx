@@ -28,12 +28,13 @@ from ranvier.engine.types.score cimport parse_score
 from ranvier.engine.types.set_value cimport Member, member_set, member_text, set_contains, set_size, set_visit
 from ranvier.engine.types.sorted_set cimport (
     Ranks, Scored, SortedSet, SortedSetPolicy, Spot, sorted_set_add, sorted_set_count, sorted_set_expect,
-    sorted_set_new, sorted_set_score, sorted_set_seek, sorted_set_settle, spot_read, spot_step,
+    sorted_set_new, sorted_set_remove, sorted_set_score, sorted_set_seek, sorted_set_settle, spot_read, spot_step,
 )
 from ranvier.engine.types.sorted_set_access cimport sorted_set_policy, sorted_set_replace
 
 cdef extern from "<math.h>" nogil:
     bint isnan(double value)
+    bint signbit(double value)
 
 cdef enum Operation:
     OPERATION_UNION = 0
@@ -198,6 +199,8 @@ cdef bint visit_union(Combination *self, const char *text, size_t length, double
     score = weighted(self.walked, score)
     if sorted_set_score(&self.result, text, length, &present):
         score = aggregated(self.aggregate, present, score)
+        if score == 0 and signbit(score) != signbit(present):    # which an update would take for no change
+            sorted_set_remove(&self.result, text, length)
     return take(self, text, length, score)
 
 

@@ -5,6 +5,8 @@ a few keys of every database are sampled, and the best of them join a pool of si
 seldom they are used or by how soon they expire; the first of the pool that is still there, and has not been used since,
 goes. So what was seen and spared before competes with what is seen now: few samples come close to the true order.
 Samples are neighbours in the table from a random bucket on: one or two cache lines, and the headers of their entries.
+They are considered from a random one on: among equals the first has the advantage, and the first place of a bucket is
+where keys stand that have been there for long.
 
 Values that are already detached count as used memory until they are freed, so they are freed before another key goes:
 the eviction of one large value does not take others with it. Freeing is lazy whatever the options say; they choose
@@ -29,12 +31,13 @@ cdef enum:
     GARBAGE_ITEMS = 256          # freed before the clock is read again
     BUCKETS_PER_SAMPLE = 10      # looked into, at most, where most are empty
     FREQUENCIES = 255
+    SEEN = 128                   # of one sampling: maxmemory-samples is 64 at most, and a last bucket goes beyond it
 
 
 cdef struct Sampling:
-    Eviction *eviction
-    Database *database
     int missing
+    int count
+    const Entry *seen[SEEN]
 
 
 cdef inline Table *evictable(Eviction *eviction, Database *database) noexcept nogil:
@@ -55,16 +58,11 @@ cdef void drop_candidate(Eviction *eviction, int place) noexcept nogil:
     memmove(&eviction.pool[place], &eviction.pool[place + 1], (eviction.pool_count - place) * sizeof(Candidate))
 
 
-cdef void consider(void *context, void *item) noexcept nogil:
+cdef void consider(Eviction *eviction, Database *database, const Entry *entry) noexcept nogil:
     """Put a sampled entry into the pool, if it is better than the worst there or there is room."""
-    cdef Sampling *sampling = <Sampling *>context
-    cdef Eviction *eviction = sampling.eviction
-    cdef const Entry *entry = <const Entry *>item
     cdef Candidate *candidate
-    cdef uint64_t rank
+    cdef uint64_t rank = rank_of(eviction, entry)
     cdef int place = 0
-    sampling.missing -= 1
-    rank = rank_of(eviction, entry)
     if eviction.pool_count == CANDIDATES:
         if rank <= eviction.pool[0].rank:
             return
@@ -75,11 +73,19 @@ cdef void consider(void *context, void *item) noexcept nogil:
     memmove(candidate + 1, candidate, (eviction.pool_count - place) * sizeof(Candidate))
     eviction.pool_count += 1
     candidate.rank = rank
-    candidate.database = sampling.database
+    candidate.database = database
     candidate.length = entry_key_length(entry)
     candidate.key = <char *>allocate(eviction.keyspace.memory, candidate.length)
     memcpy(candidate.key, entry_key(entry), candidate.length)
-    candidate.hash = database_hash(sampling.database, candidate.key, candidate.length)
+    candidate.hash = database_hash(database, candidate.key, candidate.length)
+
+
+cdef void see(void *context, void *item) noexcept nogil:
+    cdef Sampling *sampling = <Sampling *>context
+    sampling.missing -= 1
+    if sampling.count < SEEN:
+        sampling.seen[sampling.count] = <const Entry *>item
+        sampling.count += 1
 
 
 cdef bint sample(Eviction *eviction) noexcept nogil:
@@ -90,24 +96,26 @@ cdef bint sample(Eviction *eviction) noexcept nogil:
     cdef Sampling sampling
     cdef Table *table
     cdef size_t index
-    cdef int i, tries
+    cdef int i, j, first, tries
     cdef bint found = False
-    sampling.eviction = eviction
     for i in range(eviction.database_count):
-        sampling.database = eviction.databases[i]
-        table = evictable(eviction, sampling.database)
+        table = evictable(eviction, eviction.databases[i])
         if table.count == 0:
             continue
         found = True
         sampling.missing = eviction.samples
+        sampling.count = 0
         tries = BUCKETS_PER_SAMPLE * eviction.samples
         index = (next_random(&eviction.keyspace.random) >> 32) % table.buckets
         if <size_t>tries > table.buckets:
             tries = <int>table.buckets               # no key twice
         while sampling.missing > 0 and tries > 0:
-            table_visit(table, index, &consider, &sampling)
+            table_visit(table, index, &see, &sampling)
             index = index + 1 if index + 1 < table.buckets else 0
             tries -= 1
+        first = <int>((next_random(&eviction.keyspace.random) >> 32) % SEEN)
+        for j in range(sampling.count):
+            consider(eviction, eviction.databases[i], sampling.seen[(first + j) % sampling.count])
     return found
 
 
