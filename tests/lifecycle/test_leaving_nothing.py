@@ -349,6 +349,7 @@ def test_lesson_01_killing_whom_one_walks_over() -> None:
         assert room.other.talk(b"PING\r\n") == b""
         with memory_client(room.server) as last:
             assert last.talk(b"CLIENT KILL TYPE pubsub\r\n") == b":6\r\n"
+            assert last.talk(b"CLIENT KILL TYPE replica\r\n") == b":3\r\n"
             assert last.talk(b"EXISTS never\r\n") == b":0\r\n"
             turn(room.server, 2)
             assert [line for line in last.talk(b"CLIENT LIST\r\n").split(b"\n") if b"id=" in line and b"addr=peer" in

@@ -1,5 +1,6 @@
 """SAVE, BGSAVE, save points and what follows from a save that fails; the start loads what the end has saved."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -233,6 +234,14 @@ def test_a_killed_child_is_an_error_that_is_named(start_server: StartServer) -> 
 
 # ---- what the child holds -------------------------------------------------------------------------------------------
 
+def held_by(process: int) -> list[str]:
+    found = []
+    for entry in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):        # closed while we look
+            found.append(os.readlink(entry))
+    return found
+
+
 def test_lesson_2_a_child_holds_no_sockets(start_server: StartServer) -> None:
     """While a child writes, a client that is killed sees the end of its connection, and the port is free to others."""
     server = start_server(*SLOW)
@@ -241,8 +250,8 @@ def test_lesson_2_a_child_holds_no_sockets(start_server: StartServer) -> None:
         wire.call("SET", "k", "v")
         wire.call("BGSAVE")
         (child,) = children_of(server.pid)
-        held = [os.readlink(entry) for entry in Path(f"/proc/{child}/fd").iterdir()]
-        assert len(held) == 2, held
+        eventually(lambda: len(held_by(child)) == 2, "the child has closed what it inherited")
+        held = held_by(child)
         assert sum("temp-" in name for name in held) == sum("pipe" in name for name in held) == 1
         wire.call("CLIENT", "KILL", "ID", number)
         assert other.read_to_end() == (b"", "eof")
