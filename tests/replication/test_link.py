@@ -1,6 +1,5 @@
 """A replica's link to a primary whose every byte the test sends: cut anywhere, hostile, late, and its offsets."""
 
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,6 +18,7 @@ from harness.process import parse_info
 from harness.wire import encode_command
 from ranvier.server.server import Server
 from ranvier.shells.memory import MemoryClient
+from replication.replica_room import a_client, a_primary, a_server, ask, follow, info  # noqa: F401
 
 MARK = b"3bf1d5c2a7e94f60b8c1d2e3f40516273849aabb"
 SNAPSHOT = b"REDIS0011" + bytes(range(256))
@@ -26,38 +26,6 @@ STREAM = (
     ("SELECT", "0"), ("SET", "a", "1"), ("PING",), ("INCR", "n"), ("MULTI",), ("SET", "b", "2"), ("SELECT", "1"),
     ("SET", "c", "3"), ("EXEC",), ("INCR", "n"), ("SET", "large", "x" * 3000), ("SELECT", "0"), ("INCR", "n"),
 )
-
-
-@pytest.fixture(name="server")
-def a_server() -> Iterator[Server]:
-    with memory_server() as server:
-        stub_load(server, {b"loaded": b"yes"})
-        yield server
-
-
-@pytest.fixture(name="primary")
-def a_primary(server: Server) -> Iterator[FakePrimary]:
-    with fake_primary(server) as primary:
-        yield primary
-
-
-@pytest.fixture(name="client")
-def a_client(server: Server) -> Iterator[MemoryClient]:
-    with memory_client(server) as client:
-        yield client
-
-
-def follow(client: MemoryClient, primary: FakePrimary) -> None:
-    assert client.talk(encode_command("REPLICAOF", "127.0.0.1", primary.port)) == b"+OK\r\n"
-
-
-def info(client: MemoryClient) -> dict[str, str]:
-    (reply,) = read_replies(client.talk(b"INFO replication\r\n"))
-    return parse_info(reply.text)
-
-
-def ask(client: MemoryClient, *words: bytes | str | int) -> bytes:
-    return client.talk(encode_command(*words))
 
 
 def status(server: Server) -> str:

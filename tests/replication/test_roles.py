@@ -1,47 +1,13 @@
 """Becoming a replica and a primary again: what is refused meanwhile, and who is told."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from harness.fake_primary import ID, OTHER_ID, FakePrimary, fake_primary, stub_load, until
-from harness.memory import hear_log, memory_client, memory_server, read_replies, received, socket_client, turn
-from harness.process import parse_info
+from harness.fake_primary import ID, OTHER_ID, FakePrimary, fake_primary, until
+from harness.memory import hear_log, memory_client, read_replies, received, socket_client, turn
 from harness.wire import encode_command
 from ranvier.server.server import Server
 from ranvier.shells.memory import MemoryClient
-
-
-@pytest.fixture(name="server")
-def a_server() -> Iterator[Server]:
-    with memory_server() as server:
-        stub_load(server, {b"loaded": b"yes"})
-        yield server
-
-
-@pytest.fixture(name="primary")
-def a_primary(server: Server) -> Iterator[FakePrimary]:
-    with fake_primary(server) as primary:
-        yield primary
-
-
-@pytest.fixture(name="client")
-def a_client(server: Server) -> Iterator[MemoryClient]:
-    with memory_client(server) as client:
-        yield client
-
-
-def follow(client: MemoryClient, primary: FakePrimary) -> None:
-    assert client.talk(encode_command("REPLICAOF", "127.0.0.1", primary.port)) == b"+OK\r\n"
-
-
-def info(client: MemoryClient) -> dict[str, str]:
-    (reply,) = read_replies(client.talk(b"INFO replication\r\n"))
-    return parse_info(reply.text)
-
-
-def ask(client: MemoryClient, *words: bytes | str | int) -> bytes:
-    return client.talk(encode_command(*words))
+from replication.replica_room import a_client, a_primary, a_server, ask, follow, info  # noqa: F401
 
 
 def test_promotion(server: Server, primary: FakePrimary, client: MemoryClient) -> None:
