@@ -7,7 +7,7 @@ announcement of the expanded length can make us allocate. Header only, so that i
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cdef enum:
@@ -20,9 +20,13 @@ cdef enum:
     LZF_EXPANSION = 88           # 264 bytes from 3
 
 
-cdef inline uint32_t lzf_slot(const uint8_t *p, int bits) noexcept nogil:
-    """Where the three bytes at `p` are remembered, of 2**bits places (Knuth's multiplicative hash)."""
-    return ((p[0] | (<uint32_t>p[1] << 8) | (<uint32_t>p[2] << 16)) * <uint32_t>2654435761) >> (32 - bits)
+cdef inline uint32_t lzf_three(const uint8_t *p) noexcept nogil:
+    return p[0] | (<uint32_t>p[1] << 8) | (<uint32_t>p[2] << 16)
+
+
+cdef inline uint32_t lzf_slot(uint32_t three, int bits) noexcept nogil:
+    """Where these three bytes are remembered, of 2**bits places (Knuth's multiplicative hash)."""
+    return (three * <uint32_t>2654435761) >> (32 - bits)
 
 
 cdef inline bint lzf_literals(const uint8_t *source, size_t count, uint8_t *target, size_t room,
@@ -41,6 +45,21 @@ cdef inline bint lzf_literals(const uint8_t *source, size_t count, uint8_t *targ
     return True
 
 
+cdef inline size_t lzf_match(const uint8_t *earlier, const uint8_t *later, size_t longest) noexcept nogil:
+    """How many bytes are the same, `longest` at most; eight at a time."""
+    cdef uint64_t one, other
+    cdef size_t matched = 0
+    while matched + 8 <= longest:
+        memcpy(&one, earlier + matched, 8)
+        memcpy(&other, later + matched, 8)
+        if one != other:
+            break
+        matched += 8
+    while matched < longest and earlier[matched] == later[matched]:
+        matched += 1
+    return matched
+
+
 cdef inline size_t lzf_compress(const uint8_t *source, size_t length, uint8_t *target, size_t room) noexcept nogil:
     """Compress; the number of bytes written, 0 when they are more than `room`."""
     cdef uint32_t last_seen[LZF_TABLE_SLOTS]         # place + 1 of the last three bytes with this hash
@@ -48,7 +67,8 @@ cdef inline size_t lzf_compress(const uint8_t *source, size_t length, uint8_t *t
     cdef size_t literal = 0                          # the first byte that is not written yet
     cdef size_t written = 0
     cdef size_t candidate, distance, matched, longest
-    cdef uint32_t slot
+    cdef uint32_t slot, three
+    cdef bint there
     cdef int bits = LZF_LEAST_TABLE_BITS
     if length >= 0xffffffffU:
         return 0
@@ -57,19 +77,19 @@ cdef inline size_t lzf_compress(const uint8_t *source, size_t length, uint8_t *t
         bits += 1
     memset(last_seen, 0, sizeof(uint32_t) << bits)
     while at + LZF_LEAST_COPY_BYTES <= length:
-        slot = lzf_slot(source + at, bits)
+        three = lzf_three(source + at)
+        slot = lzf_slot(three, bits)
         candidate = last_seen[slot]
         last_seen[slot] = <uint32_t>(at + 1)
         distance = at + 1 - candidate
-        if (candidate == 0 or distance > LZF_DISTANCE or source[candidate - 1] != source[at]
-                or source[candidate] != source[at + 1] or source[candidate + 1] != source[at + 2]):
+        there = candidate != 0
+        candidate -= there
+        # One branch, nearly always taken in what does not compress; where nothing was seen it looks at place 0.
+        if not (there & (distance <= LZF_DISTANCE) & (lzf_three(source + candidate) == three)):
             at += 1
             continue
-        candidate -= 1
         longest = length - at if length - at < LZF_COPY_BYTES else LZF_COPY_BYTES
-        matched = LZF_LEAST_COPY_BYTES
-        while matched < longest and source[candidate + matched] == source[at + matched]:
-            matched += 1
+        matched = lzf_match(source + candidate, source + at, longest)
         if not lzf_literals(source + literal, at - literal, target, room, &written) or room - written < 3:
             return 0
         distance -= 1
@@ -82,9 +102,10 @@ cdef inline size_t lzf_compress(const uint8_t *source, size_t length, uint8_t *t
         target[written + 1] = <uint8_t>distance
         written += 2
         literal = at + matched
-        at += 1
+        # Of what is copied only the end is remembered: all of it would take longer than the rest, and gain little.
+        at = literal - 2
         while at < literal and at + LZF_LEAST_COPY_BYTES <= length:
-            last_seen[lzf_slot(source + at, bits)] = <uint32_t>(at + 1)
+            last_seen[lzf_slot(lzf_three(source + at), bits)] = <uint32_t>(at + 1)
             at += 1
         at = literal
     if not lzf_literals(source + literal, length - literal, target, room, &written):
