@@ -5,7 +5,7 @@ collected as requests in the protocol's form, and handed to each feed in one pie
 between MULTI and EXEC when it is more than one request, so that nobody who repeats it stops in the middle. A request
 that is meant for another database than the one before it has a SELECT in front; each feed remembers where it stands.
 
-Invariant: between executions the unit is empty: `length` is MULTI_BYTES, and `requests` 0.
+Invariant: between executions the unit is empty: `requests` is 0, and `length` means nothing.
 """
 
 from libc.string cimport memcpy
@@ -20,9 +20,12 @@ cdef enum:
     MULTI_BYTES = 15
     KEPT_BYTES = 65536           # a larger unit's memory is not kept for the next
     NUMBER_BYTES = 20
+    SELECT_HEAD_BYTES = 16
+    SELECT_BYTES = 64            # with any number
 
 cdef const char *MULTI = b"*1\r\n$5\r\nMULTI\r\n"
 cdef const char *EXEC = b"*1\r\n$4\r\nEXEC\r\n"
+cdef const char *SELECT_HEAD = b"*2\r\n$6\r\nSELECT\r\n"
 
 
 cdef void feed_begin(Core *core, int which, feed_t take) noexcept nogil:
@@ -73,12 +76,16 @@ cdef void put_array(Core *core, size_t count) noexcept nogil:
     core.propagation.length += put_header(unit_room(core, NUMBER_BYTES + 3), c"*", count)
 
 
-cdef void put_select(Core *core, int database_index) noexcept nogil:
+cdef size_t put_select(char *target, int database_index) noexcept nogil:
+    """At most SELECT_BYTES; how many."""
     cdef char[NUMBER_BYTES] number
-    cdef size_t length = print_integer(number, database_index)
-    put_array(core, 2)
-    put_bulk(core, b"SELECT", 6)
-    put_bulk(core, number, length)
+    cdef size_t digits = print_integer(number, database_index)
+    cdef size_t length = SELECT_HEAD_BYTES
+    memcpy(target, SELECT_HEAD, SELECT_HEAD_BYTES)
+    length += put_header(target + length, c"$", digits)
+    memcpy(target + length, number, digits)
+    memcpy(target + length + digits, b"\r\n", 2)
+    return length + digits + 2
 
 
 cdef void begin_request(Core *core, int database_index, size_t count) noexcept nogil:
@@ -89,7 +96,7 @@ cdef void begin_request(Core *core, int database_index, size_t count) noexcept n
         unit.length = MULTI_BYTES
         unit.first_database = database_index
     elif unit.last_database != database_index:
-        put_select(core, database_index)
+        unit.length += put_select(unit_room(core, SELECT_BYTES), database_index)
     unit.last_database = database_index
     unit.requests += 1
     put_array(core, count)
@@ -143,21 +150,14 @@ cdef void unit_end(Core *core, Client *client) noexcept:
 cdef void hand_out(Core *core, const char *data, size_t length) noexcept nogil:
     cdef Propagation *unit = &core.propagation
     cdef Feed *feed
-    cdef char[4 * NUMBER_BYTES] select
-    cdef char[NUMBER_BYTES] number
-    cdef size_t digits, size
+    cdef char[SELECT_BYTES] select
     cdef int i
     for i in range(<int>FEEDS):
         feed = &unit.feeds[i]
         if not feed.on:
             continue
         if feed.database_index != unit.first_database:
-            digits = print_integer(number, unit.first_database)
-            memcpy(select, b"*2\r\n$6\r\nSELECT\r\n", 16)
-            size = 16 + put_header(select + 16, c"$", digits)
-            memcpy(select + size, number, digits)
-            memcpy(select + size + digits, b"\r\n", 2)
-            feed.take(core, select, size + digits + 2)
+            feed.take(core, select, put_select(select, unit.first_database))
         feed.take(core, data, length)
         feed.database_index = unit.last_database
 
