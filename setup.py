@@ -87,6 +87,11 @@ class BuildEngine(build_ext):
             from Cython.Build import cythonize
         except ImportError:
             sys.exit("Ranvier's engine needs Cython to build; `pip install .` brings it, `setup.py` alone does not")
+        if self.inplace or self.editable_mode:
+            # pip gives an editable installation a folder of its own for what it builds: nothing would be found again.
+            build = self.distribution.get_command_class("build")(self.distribution)
+            build.ensure_finalized()
+            self.build_lib, self.build_temp = build.build_lib, build.build_temp
         self.parallel = self.parallel or JOBS
         translated = cythonize(
             self.extensions,
