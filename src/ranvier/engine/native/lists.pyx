@@ -28,7 +28,8 @@ from ranvier.engine.types.packed cimport (
     Cursor, List, cursor_step, list_delete_range, list_drop, list_has_shrunk,
     list_is_large, list_length, list_push, list_push_blob, list_replace, list_seek, list_will_grow,
 )
-from ranvier.engine.types.quicklist cimport Fill, ListNode
+from ranvier.engine.types.quicklist cimport Fill
+from ranvier.engine.types.quicklist_index cimport ListNode
 from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
 
 cdef enum:

@@ -1,5 +1,6 @@
 """Python's view of a list: a handle (`value_handle`), and the listpack block as bytes."""
 
+from libc.math cimport log
 from libc.stdint cimport int64_t
 
 from ranvier.engine.memory cimport Memory, blob_data
@@ -16,8 +17,33 @@ from ranvier.engine.types.packed cimport (
     list_has_shrunk, list_insert, list_length, list_new, list_node_count, list_push, list_replace, list_seek,
     list_settle, list_will_grow,
 )
-from ranvier.engine.types.quicklist cimport Fill, ListNode, Quicklist, fill_of
+from ranvier.engine.types.quicklist cimport Fill, Quicklist, fill_of, quicklist_find
+from ranvier.engine.types.quicklist_index cimport ListNode, node_is_inner, node_priority
 from ranvier.engine.types.value_handle cimport ValueHandle, element_to_bytes
+
+cdef enum:
+    INDEX_DEPTH_FLOOR = 16
+
+
+cdef int check_index(const Quicklist *chain, ListNode *node, size_t place) except -1:
+    """Raise AssertionError unless a search for the node's elements, the first of which is at `place`, ends there."""
+    cdef size_t first = place, last = place + node.count - 1
+    cdef const ListNode *child = node
+    cdef size_t depth = 0
+    assert quicklist_find(chain, &first) == node and first == 0, "lost by the index"
+    assert quicklist_find(chain, &last) == node and last == node.count - 1, "lost by the index"
+    if not node_is_inner(node):
+        return 0
+    while child.parent != NULL:
+        assert child.parent.left == child or child.parent.right == child, "broken index"
+        assert node_priority(child) <= node_priority(child.parent), "priorities out of order"
+        assert depth < chain.nodes, "a circle in the index"
+        child = child.parent
+        depth += 1
+    assert child == chain.root, "broken index"
+    # The mean is twice the logarithm; four times the mean is what chance makes of one in 10^12 trees of 1,000 nodes.
+    assert depth <= INDEX_DEPTH_FLOOR + 8 * log(<double>chain.nodes), "a deep index"
+    return 0
 
 
 def listpack_is_valid(bytes block) -> bool:
@@ -277,6 +303,7 @@ cdef class ListHandle(ValueHandle):
         while node != NULL:
             assert node.previous == previous, "broken chain"
             assert node.count, "empty node"
+            check_index(chain, node, count)
             if node.pack != NULL:
                 assert node.pack.start + listpack_size(node.pack) <= node.pack.capacity, "block outside of allocation"
             count += node.count

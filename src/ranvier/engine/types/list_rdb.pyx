@@ -14,7 +14,8 @@ from ranvier.engine.types.listpack cimport Listpack, listpack_bytes, listpack_co
 from ranvier.engine.types.packed cimport (
     List, list_append_pack, list_length, list_new, list_push, list_settle, list_will_grow,
 )
-from ranvier.engine.types.quicklist cimport ListNode, Quicklist, fill_of
+from ranvier.engine.types.quicklist cimport Quicklist, fill_of
+from ranvier.engine.types.quicklist_index cimport ListNode
 from ranvier.engine.types.rdb cimport (
     RDB_LIST, RDB_LIST_NODES, RDB_LIST_ZIPLIST, Reader, ReadString, ValueCodec, Writer, read_count, read_length,
     read_pack, read_string, reader_refuse, release_string, write_length, write_string,

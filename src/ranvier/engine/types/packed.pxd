@@ -9,7 +9,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from ranvier.engine.memory cimport Blob, Memory
 from ranvier.engine.store.value cimport Value, ValueKind
 from ranvier.engine.types.listpack cimport Element, Listpack
-from ranvier.engine.types.quicklist cimport Fill, ListNode, Quicklist
+from ranvier.engine.types.quicklist cimport Fill, Quicklist
+from ranvier.engine.types.quicklist_index cimport ListNode
 
 ctypedef Value List                        # of ENCODING_LISTPACK or ENCODING_QUICKLIST
 

@@ -19,8 +19,8 @@ from ranvier.engine.types.listpack cimport (
 )
 from ranvier.engine.types.quicklist cimport (
     NODE_FIRST_CAPACITY_BYTES, NODE_LIMIT_BYTES, fill_allows_half, fill_exceeded, fill_is_large, fill_limit_bytes,
-    node_accepts, node_for_element, node_free, node_new, quicklist_link, quicklist_merge_around, quicklist_new,
-    quicklist_split, quicklist_unlink,
+    node_accepts, node_for_element, node_free, node_new, quicklist_find, quicklist_link, quicklist_merge_around,
+    quicklist_new, quicklist_recount, quicklist_split, quicklist_unlink,
 )
 
 
@@ -285,18 +285,7 @@ cdef bint list_seek(const List *self, int64_t index, Cursor *cursor) noexcept no
         cursor.pack = <Listpack *>self.pointer
         cursor.element = listpack_seek(cursor.pack, place, <size_t>count)
         return True
-    if place < <size_t>count // 2:
-        node = (<const Quicklist *>self.pointer).head
-        while place >= node.count:
-            place -= node.count
-            node = node.next
-    else:
-        node = (<const Quicklist *>self.pointer).tail
-        place = <size_t>count - 1 - place
-        while place >= node.count:
-            place -= node.count
-            node = node.previous
-        place = node.count - 1 - place
+    node = quicklist_find(<const Quicklist *>self.pointer, &place)
     cursor.node = node
     cursor.pack = node.pack
     cursor.element = listpack_seek(node.pack, place, node.count) if node.pack != NULL else NULL
@@ -342,8 +331,7 @@ cdef inline size_t cursor_offset(const Cursor *cursor) noexcept nogil:
 
 cdef void node_insert(List *self, ListNode *node, size_t offset, const char *data, size_t length) noexcept nogil:
     node.pack = listpack_insert(self.memory, node.pack, offset, data, length)
-    node.count += 1
-    (<Quicklist *>self.pointer).count += 1
+    quicklist_recount(<Quicklist *>self.pointer, node, 1)
 
 
 cdef void insert_into_chain(List *self, Cursor *cursor, bint after, const char *data, size_t length) noexcept nogil:
@@ -414,8 +402,7 @@ cdef void replace_in_chain(List *self, Cursor *cursor, const char *data, size_t 
         quicklist_unlink(self.memory, chain, node)
         return
     node.pack = listpack_delete(self.memory, node.pack, end_offset(node.pack, False), 1)
-    node.count -= 1
-    chain.count -= 1
+    quicklist_recount(chain, node, <size_t>-1)
     quicklist_merge_around(self.memory, chain, single)
 
 
@@ -456,8 +443,7 @@ cdef bint list_delete(List *self, Cursor *cursor, bint forward) noexcept nogil:
     else:
         stays = delete_in_pack(self.memory, cursor, forward)
         node.pack = cursor.pack
-        node.count -= 1
-        chain.count -= 1
+        quicklist_recount(chain, node, <size_t>-1)
         if stays:
             return True
     if onward == NULL:
@@ -480,8 +466,7 @@ cdef void delete_range_in_chain(List *self, ListNode *node, size_t skip, size_t 
             node.pack = listpack_delete(
                 self.memory, node.pack,
                 <size_t>(listpack_seek(node.pack, skip, node.count) - listpack_bytes(node.pack)), here)
-            node.count -= here
-            chain.count -= here
+            quicklist_recount(chain, node, -here)
         count -= here
         skip = 0
         node = onward
@@ -489,6 +474,7 @@ cdef void delete_range_in_chain(List *self, ListNode *node, size_t skip, size_t 
 
 cdef size_t list_delete_range(List *self, size_t start, size_t count) noexcept nogil:
     cdef size_t length = list_length(self)
+    cdef size_t skip = start
     cdef ListNode *node
     cdef Listpack *pack
     if start >= length:
@@ -500,17 +486,6 @@ cdef size_t list_delete_range(List *self, size_t start, size_t count) noexcept n
         self.pointer = listpack_delete(
             self.memory, pack, <size_t>(listpack_seek(pack, start, length) - listpack_bytes(pack)), count)
         return count
-    if start < length // 2:
-        node = (<Quicklist *>self.pointer).head
-        while start >= node.count:
-            start -= node.count
-            node = node.next
-    else:
-        node = (<Quicklist *>self.pointer).tail
-        start = length - start
-        while start > node.count:
-            start -= node.count
-            node = node.previous
-        start = node.count - start
-    delete_range_in_chain(self, node, start, count)
+    node = quicklist_find(<const Quicklist *>self.pointer, &skip)
+    delete_range_in_chain(self, node, skip, count)
     return count

@@ -1,7 +1,9 @@
 """The chain of listpacks that a list becomes when one listpack is not enough.
 
-Invariants: no node is empty; `count` and `nodes` are exact; a node's `count` is its listpack's. Only the two end nodes
-keep spare room: a node that stops being an end is fitted to its content. Header only, as listpack.pxd is.
+Invariants: no node is empty; `count` and `nodes` are exact; a node's `count` is its listpack's, and what changes it
+outside of the ends goes through `quicklist_recount`. Only the two end nodes keep spare room: a node that stops being an
+end is fitted to its content. The nodes between the ends are in the index (quicklist_index.pxd): whoever links and
+unlinks here sees to that; a chain that is being freed has none any more. Header only, as listpack.pxd is.
 """
 
 from libc.stddef cimport size_t
@@ -14,6 +16,9 @@ from ranvier.engine.types.listpack cimport (
     listpack_allocate, listpack_append, listpack_bytes, listpack_fit, listpack_first, listpack_free, listpack_new,
     listpack_size, listpack_slim, listpack_splice, store_u32,
 )
+from ranvier.engine.types.quicklist_index cimport (
+    ListNode, index_find, index_insert, index_remove, index_tell, node_is_inner,
+)
 
 cdef enum:
     FILL_SAFETY_LIMIT_BYTES = 8192         # of a listpack whose limit is a number of elements
@@ -21,14 +26,6 @@ cdef enum:
     FILL_COUNT_LIMIT = 32767               # larger positive values mean this one
     NODE_LIMIT_BYTES = 1048576             # LSET may fill a node past its limit, up to here; then it is split
     NODE_FIRST_CAPACITY_BYTES = 1024       # of a new end node: its predecessor was filled, so it will be too
-
-# A link of the chain: a listpack, or ("plain") one large element as a shared blob.
-cdef struct ListNode:
-    ListNode *previous
-    ListNode *next
-    Listpack *pack                         # NULL: plain
-    Blob *blob
-    size_t count                           # elements: 1 when plain
 
 # What may go into one listpack.
 cdef struct Fill:
@@ -38,6 +35,7 @@ cdef struct Fill:
 cdef struct Quicklist:
     ListNode *head
     ListNode *tail
+    ListNode *root                         # of the index
     size_t count                           # elements
     size_t nodes
     Fill fill                              # of the configuration when the list became one
@@ -120,7 +118,7 @@ cdef inline void node_free(Memory *memory, ListNode *node) noexcept nogil:
 
 cdef inline void node_settle(Memory *memory, ListNode *node) noexcept nogil:
     """Take the spare room of a node that is no end any more."""
-    if node.pack != NULL and node.previous != NULL and node.next != NULL:
+    if node.pack != NULL and node_is_inner(node):
         node.pack = listpack_fit(memory, node.pack)
 
 
@@ -130,6 +128,7 @@ cdef inline Quicklist *quicklist_new(Memory *memory, Fill fill) noexcept nogil:
     cdef Quicklist *self = <Quicklist *>allocate(memory, sizeof(Quicklist))
     self.head = NULL
     self.tail = NULL
+    self.root = NULL
     self.count = 0
     self.nodes = 0
     self.fill = fill
@@ -153,12 +152,22 @@ cdef inline void quicklist_link(Memory *memory, Quicklist *self, ListNode *node,
         node_settle(memory, node.next)
     else:
         self.tail = node
+    # The new node is an inner one, or `beside` was an end until now.
+    if node_is_inner(node):
+        index_insert(&self.root, node)
+    elif beside != NULL and node_is_inner(beside):
+        index_insert(&self.root, beside)
     self.count += node.count
     self.nodes += 1
 
 
 cdef inline void quicklist_unlink(Memory *memory, Quicklist *self, ListNode *node) noexcept nogil:
     """Take a node out of the chain and free it with all that it holds."""
+    cdef ListNode *beside = node.previous if node.next == NULL else node.next
+    if node_is_inner(node):
+        index_remove(&self.root, node)
+    elif beside != NULL and node_is_inner(beside):
+        index_remove(&self.root, beside)               # the end from now on
     if node.previous != NULL:
         node.previous.next = node.next
     else:
@@ -170,6 +179,26 @@ cdef inline void quicklist_unlink(Memory *memory, Quicklist *self, ListNode *nod
     self.count -= node.count
     self.nodes -= 1
     node_free(memory, node)
+
+
+cdef inline void quicklist_recount(Quicklist *self, ListNode *node, size_t difference) noexcept nogil:
+    """The node holds so many elements more (modulo 2^64: or less)."""
+    node.count += difference
+    self.count += difference
+    if node_is_inner(node):
+        index_tell(node, difference)
+
+
+cdef inline ListNode *quicklist_find(const Quicklist *self, size_t *place) noexcept nogil:
+    """The node with the element at `place`, which is there; `place` becomes the one within the node."""
+    cdef size_t before_tail = self.count - self.tail.count
+    if place[0] < self.head.count:
+        return self.head
+    if place[0] >= before_tail:
+        place[0] -= before_tail
+        return self.tail
+    place[0] -= self.head.count
+    return index_find(self.root, place)
 
 
 cdef inline void quicklist_split(Memory *memory, Quicklist *self, ListNode *node, size_t offset) noexcept nogil:
@@ -192,8 +221,7 @@ cdef inline void quicklist_split(Memory *memory, Quicklist *self, ListNode *node
     listpack_add_count(node.pack, -<ssize_t>(node.count - kept))
     node.pack = listpack_slim(memory, node.pack)
     size = node.count - kept
-    node.count = kept
-    self.count -= size
+    quicklist_recount(self, node, -size)
     quicklist_link(memory, self, node_new(memory, pack, NULL, size), node, True)
 
 
@@ -210,8 +238,7 @@ cdef inline bint quicklist_merge(Memory *memory, Quicklist *self, ListNode *left
     left.pack = listpack_splice(memory, left.pack, offset, 0, added)
     memcpy(listpack_bytes(left.pack) + offset, listpack_first(right.pack), added)
     listpack_add_count(left.pack, <ssize_t>right.count)
-    left.count += right.count
-    self.count += right.count
+    quicklist_recount(self, left, right.count)
     quicklist_unlink(memory, self, right)
     node_settle(memory, left)
     return True
