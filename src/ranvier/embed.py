@@ -65,9 +65,8 @@ class Server:
         )
         self._thread.start()
         ready.wait()
-        if server.load_failure is not None:
-            self.stop()
-            raise server.load_failure
+        if server.failure is not None:
+            self.stop()          # raises it
         return self
 
     @staticmethod
@@ -80,7 +79,7 @@ class Server:
     def stop(self) -> None:
         """Flush what is owed, close everything, and wait for the thread to end. Idempotent.
 
-        Raises PersistenceError when the server has ended by itself, because it could not keep what it promised.
+        Raises what has ended the server by itself: its data did not load, or it could not keep what it promised.
         """
         if self._thread is None or self._server is None:
             return

@@ -264,6 +264,32 @@ def test_the_effects_of_an_eviction() -> None:
             assert watcher.talk(b"EXEC\r\n") == b"*-1\r\n"
 
 
+def test_who_waits_for_the_group_of_an_evicted_stream_learns_of_it() -> None:
+    with memory_server(**{"maxmemory-policy": "allkeys-random"}) as server, memory_client(server) as client, \
+            memory_client(server) as waiting:
+        ask(client, "XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+        assert waiting.talk(b"XREADGROUP GROUP g c BLOCK 0 STREAMS s >\r\n") == b""
+        ask(client, "CONFIG", "SET", "maxmemory", 1)
+        turn(server, 2)          # at the end of the one it goes, in the other they are told
+        gone = b"-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option\r\n"
+        assert waiting.talk(b"") == gone
+        ask(client, "CONFIG", "SET", "maxmemory", 0)
+
+
+def test_a_listener_that_fails_at_an_eviction_ends_nothing() -> None:
+    def fail(*change: object) -> None:
+        raise ValueError("a listener's own")
+
+    with memory_server(**{"maxmemory-policy": "allkeys-random"}) as server, memory_client(server) as client:
+        fill(client, 2)
+        logged = hear_log(server)
+        server.observe(fail, lambda *what: None)
+        ask(client, "CONFIG", "SET", "maxmemory", 1)
+        turn(server)
+        assert ask(client, "DBSIZE") == 0
+        assert sum("ValueError: a listener's own" in line for line in logged) == 2
+
+
 def test_the_time_over_the_limit_is_counted() -> None:
     with memory_server() as server, memory_client(server) as client:
         ask(client, "CONFIG", "SET", "maxmemory", 1)

@@ -78,7 +78,7 @@ def world(disk: LossyDisk | None = None, longest_sync_ms: int = 0, **options: ob
     ready: list[bool] = []
     load_data_set(server, lambda: ready.append(True))
     while not ready:
-        assert server.load_failure is None, server.load_failure
+        assert server.failure is None, server.failure
         turn(server)
     try:
         with memory_client(server) as client:

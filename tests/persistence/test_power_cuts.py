@@ -58,7 +58,7 @@ class Universe:
         ready: list[bool] = []
         load_data_set(server, lambda: ready.append(True))
         while not ready:
-            assert server.load_failure is None, f"what survived does not load: {server.load_failure}"
+            assert server.failure is None, f"what survived does not load: {server.failure}"
             turn(server)
         try:
             yield server, background

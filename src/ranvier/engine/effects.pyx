@@ -1,8 +1,8 @@
 """What a command's change of a key means to all who care: those who watch, track, wait, are notified, keep or follow.
 
 `core.effects` has a bit for each kind of them; without any, a change is a counter and one test. What is handed to files
-and replicas is `engine/propagation`'s; deletions of the server's own accord (expiry, eviction) have their effect calls
-where they are made.
+and replicas is `engine/propagation`'s. What the server deletes of its own accord (expiry, eviction) has no author: its
+effect calls begin with `key_goes` and `fields_expired`.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -14,6 +14,8 @@ from ranvier.engine.core cimport (
     EFFECT_NOTIFIED,
     EFFECT_TRACKED,
     EFFECT_WATCHED,
+    EVENT_GENERIC,
+    EVENT_HASH,
     Core,
 )
 from ranvier.engine.modes.blocked cimport awaited_key_changed
@@ -21,7 +23,7 @@ from ranvier.engine.modes.pubsub cimport notify
 from ranvier.engine.modes.tracking cimport tracking_flush, tracking_touch
 from ranvier.engine.modes.watch cimport watch_touch, watch_touch_database
 from ranvier.engine.phase cimport CLOSE_BUG, request_close
-from ranvier.engine.propagation cimport unit_add, unit_add_lists
+from ranvier.engine.propagation cimport propagate_deletion, unit_add, unit_add_lists, unit_end
 from ranvier.engine.store.database cimport Database
 
 
@@ -29,25 +31,55 @@ cdef void select_database(Client *client, int index) noexcept:
     client.database = client.core.databases[index]
 
 
-cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept:
-    cdef uint32_t effects = call.core.effects
+cdef void tell(Core *core, Client *author, Database *database, const char *key, size_t length, uint32_t event_class,
+               const char *event, bint gone) noexcept:
+    cdef uint32_t effects = core.effects
     # Without a class it is a whole database: see client_database_changed.
     if effects & EFFECT_WATCHED and event_class != 0:
-        watch_touch(call.core, call.database, key, length, False)
+        watch_touch(core, database, key, length, gone)
     if effects & EFFECT_TRACKED and event_class != 0:
-        tracking_touch(call.core, call.client, key, length)
+        tracking_touch(core, author, key, length)
     if effects & EFFECT_NOTIFIED:
-        notify(call.core, call.database.index, event_class, event, key, length)
+        notify(core, database.index, event_class, event, key, length)
     if effects & EFFECT_AWAITED:
-        awaited_key_changed(call.core, call.database.index, key, length, event_class, event)
+        awaited_key_changed(core, database.index, key, length, event_class, event)
     if not effects & EFFECT_OBSERVED:
         return
+    hooks = <object>core.hooks
     try:
-        (<object>call.core.hooks).key_changed(
-            call.database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)
+        hooks.key_changed(database.index, PyBytes_FromStringAndSize(key, length), event_class, <bytes>event)
     except Exception as error:
-        request_close(call.client, CLOSE_BUG)
-        (<object>call.core.hooks).bug(<ClientHandle>call.client.handle, error)
+        if author == NULL:
+            hooks.bug_in_callback(hooks.key_changed, error)
+            return
+        request_close(author, CLOSE_BUG)
+        hooks.bug(<ClientHandle>author.handle, error)
+
+
+cdef void effect(Call *call, const char *key, size_t length, uint32_t event_class, const char *event) noexcept:
+    tell(call.core, call.client, call.database, key, length, event_class, event, False)
+
+
+cdef void key_goes(Core *core, Database *database, const char *key, size_t length, uint32_t event_class,
+                   const char *event, bint lazily) noexcept:
+    core.dirty += 1
+    if core.effects == 0:
+        return
+    tell(core, NULL, database, key, length, event_class, event, True)
+    if changes_are_kept(core):
+        propagate_deletion(core, database.index, key, length, lazily)
+
+
+cdef void fields_expired(Core *core, Database *database, bytes key, list names, bint emptied) noexcept:
+    if core.effects == 0:
+        return
+    tell(core, NULL, database, key, <size_t>len(key), EVENT_HASH, b"hexpired", emptied)
+    if emptied:
+        tell(core, NULL, database, key, <size_t>len(key), EVENT_GENERIC, b"del", True)
+    if changes_are_kept(core):
+        unit_add_lists(core, database.index, [[b"HDEL", key, *names]])
+        if core.call == NULL:
+            unit_end(core, NULL)
 
 
 cdef void propagate_as(Call *call, list requests) noexcept:

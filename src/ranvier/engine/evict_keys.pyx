@@ -13,11 +13,6 @@ from libc.stdint cimport int64_t
 
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
-    EFFECT_NOTIFIED,
-    EFFECT_OBSERVED,
-    EFFECT_PROPAGATED,
-    EFFECT_TRACKED,
-    EFFECT_WATCHED,
     EVENT_EVICTED,
     GATE_EVICT_KEYS,
     GATE_LOADING,
@@ -25,10 +20,7 @@ from ranvier.engine.core cimport (
     GATE_PAUSED_ALL,
     GATE_PAUSED_WRITE,
 )
-from ranvier.engine.modes.pubsub cimport notify
-from ranvier.engine.modes.tracking cimport tracking_touch
-from ranvier.engine.modes.watch cimport watch_touch
-from ranvier.engine.propagation cimport propagate_deletion
+from ranvier.engine.effects cimport key_goes
 from ranvier.engine.store.database cimport Database
 from ranvier.engine.store.eviction cimport (
     EVICT_LFU,
@@ -55,18 +47,8 @@ ORDERS = {"lru": EVICT_LRU, "lfu": EVICT_LFU, "ttl": EVICT_TTL, "random": EVICT_
 cdef void key_evicted(void *context, Database *database, const char *key, size_t length) noexcept:
     """A key is about to go: the effect call of a deletion that nobody asked for."""
     cdef Core *core = <Core *>context
-    core.dirty += 1
     core.statistics.evicted_keys += 1
-    if core.effects & EFFECT_WATCHED:
-        watch_touch(core, database, key, length, False)
-    if core.effects & EFFECT_TRACKED:
-        tracking_touch(core, NULL, key, length)
-    if core.effects & EFFECT_NOTIFIED:
-        notify(core, database.index, EVENT_EVICTED, b"evicted", key, length)
-    if core.effects & EFFECT_OBSERVED:
-        (<object>core.hooks).key_changed(database.index, key[:length], EVENT_EVICTED, b"evicted")
-    if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
-        propagate_deletion(core, database.index, key, length, core.lazy_evict)
+    key_goes(core, database, key, length, EVENT_EVICTED, b"evicted", core.lazy_evict)
 
 
 cdef void count_time_over(Core *core, bint over) noexcept nogil:

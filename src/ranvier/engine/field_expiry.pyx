@@ -6,16 +6,10 @@ which a shrinking table gives buckets up), and looks at BUCKETS_PER_HASH home bu
 found past their time are collected first and deleted then: nothing changes under a visit.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
-from ranvier.engine.core cimport (
-    EFFECT_NOTIFIED, EFFECT_OBSERVED, EFFECT_PROPAGATED, EFFECT_TRACKED, EFFECT_WATCHED, EVENT_GENERIC, EVENT_HASH,
-)
-from ranvier.engine.modes.pubsub cimport notify
-from ranvier.engine.modes.tracking cimport tracking_touch
-from ranvier.engine.modes.watch cimport watch_touch
-from ranvier.engine.propagation cimport unit_add_lists, unit_end
+from ranvier.engine.effects cimport changes_are_kept, fields_expired
 from ranvier.engine.store.database cimport (
     database_delete, database_hash, database_set_volatile, entry_is_expired,
 )
@@ -64,30 +58,6 @@ cdef void find_past(FieldTable *fields, PastFields *past) noexcept nogil:
             fields.expire_cursor = index - 1     # behind 0: the largest number, which means the last bucket
 
 
-cdef void tell(Core *core, Database *database, bytes key, list names, size_t count, bint emptied) noexcept:
-    """The effect call of fields that expired of themselves."""
-    cdef const char *data = key
-    cdef size_t length = <size_t>len(key)
-    core.dirty += count
-    core.keyspace.expired_fields += count
-    if core.effects & EFFECT_WATCHED:
-        watch_touch(core, database, data, length, False)
-    if core.effects & EFFECT_TRACKED:
-        tracking_touch(core, NULL, data, length)
-    if core.effects & EFFECT_NOTIFIED:
-        notify(core, database.index, EVENT_HASH, b"hexpired", data, length)
-        if emptied:
-            notify(core, database.index, EVENT_GENERIC, b"del", data, length)
-    if core.effects & EFFECT_OBSERVED:
-        (<object>core.hooks).key_changed(database.index, key, EVENT_HASH, b"hexpired")
-        if emptied:
-            (<object>core.hooks).key_changed(database.index, key, EVENT_GENERIC, b"del")
-    if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
-        unit_add_lists(core, database.index, [[b"HDEL", key, *names]])
-        if core.call == NULL:
-            unit_end(core, NULL)
-
-
 cdef size_t expire_fields_of(Core *core, Database *database, Entry *entry, size_t *seen) noexcept:
     cdef PastFields past
     cdef FieldView view
@@ -108,7 +78,7 @@ cdef size_t expire_fields_of(Core *core, Database *database, Entry *entry, size_
         return 0
     for i in range(past.count):
         field_view(past.fields[i], &view)
-        if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
+        if changes_are_kept(core):
             names.append(view.name.data[:view.name.length])
         hash_remove(&value, &view)
     key = entry_key(entry)[:entry_key_length(entry)]
@@ -117,7 +87,9 @@ cdef size_t expire_fields_of(Core *core, Database *database, Entry *entry, size_
     emptied = hash_length(&value) == 0
     if emptied:
         database_delete(database, hash, key, <size_t>len(key), False)
-    tell(core, database, key, names, past.count, emptied)
+    core.dirty += past.count
+    core.keyspace.expired_fields += past.count
+    fields_expired(core, database, key, names, emptied)
     return past.count
 
 

@@ -18,8 +18,8 @@ cdef struct Trimming:
     size_t given_total           # pieces given back since the start: the bounded-work counter
     size_t used_bytes            # in use when a turn ended last
 
-# The allocator gives nothing back by itself any more, whatever is free at the top of its heap.
-cdef void keep_the_top() noexcept nogil
+# Of the whole process. The allocator gives nothing back by itself any more, whatever is free at the top of its heap.
+cdef void tune_allocator() noexcept nogil
 # Free what was unlinked from the keyspace, bounded in time per turn.
 cdef void free_some_values(Core *core) noexcept
 # Give the allocator's free memory back to the system at once: up to half a millisecond a megabyte.

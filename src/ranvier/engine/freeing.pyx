@@ -1,11 +1,14 @@
 """Giving memory back, in pieces, so that no turn pays for it (docs/decisions/0004).
 
-Three things of the allocator's make single calls long, and each is cut up here.
+Five things of glibc's allocator make single calls long, and each is switched off (`tune_allocator`) or cut up here.
 
+- It keeps small freed chunks apart ("fast bins") and merges all of them, however many millions, at the next free of
+  64 KB: a pause of 70 ms after a million keys have gone. Without fast bins each free merges its own neighbours.
+- It maps large blocks by themselves, which go back when they are freed, but raises the limit from which it does so to
+  the largest block that was ever freed, up to 32 MB. A limit that was set stays: 4 MB.
 - What is freed waits in one list until memory is asked for; that call sorts thousands of chunks. So a piece of memory
   is asked for, and given back, behind every slice that was freed, while the chunks are still in the processor's caches.
-- What is free at the top of the heap goes back to the system in one call, however much that is. That is switched off
-  (`keep_the_top`).
+- What is free at the top of the heap goes back to the system in one call, however much that is. That is switched off.
 - malloc_trim cannot be told to stop half-way. So much free memory is given back by asking the allocator for it, piece
   by piece, telling the system that the piece's pages may go, and keeping the piece until no further one is free; then
   all are freed again. The allocator goes on owning the addresses; only the pages are gone.
@@ -32,7 +35,11 @@ cdef extern from *:
     #include <unistd.h>
     #include <sys/mman.h>
     #define ranvier_can_drop_pages 1
-    #define ranvier_keep_the_top() mallopt(M_TRIM_THRESHOLD, -1)
+    static void ranvier_tune_allocator(void) {
+        mallopt(M_MXFAST, 0);
+        mallopt(M_MMAP_THRESHOLD, 4 << 20);
+        mallopt(M_TRIM_THRESHOLD, -1);
+    }
     #define ranvier_heap_end() ((uintptr_t)sbrk(0))
     static void ranvier_drop_pages(void *memory, size_t size) {
         uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -47,14 +54,14 @@ cdef extern from *:
     }
     #else
     #define ranvier_can_drop_pages 0
-    #define ranvier_keep_the_top()
+    #define ranvier_tune_allocator()
     #define ranvier_heap_end() ((uintptr_t)0)
     #define ranvier_drop_pages(memory, size)
     #define ranvier_sort_free_chunks()
     #endif
     """
     bint ranvier_can_drop_pages
-    void ranvier_keep_the_top() noexcept nogil
+    void ranvier_tune_allocator() noexcept nogil
     uintptr_t ranvier_heap_end() noexcept nogil
     void ranvier_drop_pages(void *memory, size_t size) noexcept nogil
     void ranvier_sort_free_chunks() noexcept nogil
@@ -68,8 +75,8 @@ cdef size_t ITEMS = limits.FREED_ITEMS_PER_SLICE
 cdef int64_t TURN_NS = limits.FREE_MICROSECONDS_PER_TURN * 1000
 
 
-cdef void keep_the_top() noexcept nogil:
-    ranvier_keep_the_top()
+cdef void tune_allocator() noexcept nogil:
+    ranvier_tune_allocator()
 
 
 cdef void free_some_values(Core *core) noexcept:

@@ -48,15 +48,14 @@ from ranvier.engine.histogram cimport HISTOGRAM_BUCKETS, TurnHistogram, histogra
 from ranvier.engine.freeing cimport (
     Trimming,
     free_some_values,
-    keep_the_top,
     sort_freed,
     trim,
     trim_step,
     trimming_begin,
     trimming_end,
+    tune_allocator,
     untrimmed_bytes,
 )
-from ranvier.engine.memory cimport ranvier_tune_allocator
 from ranvier.engine.modes.acknowledged cimport answers_are_due
 from ranvier.engine.modes.blocked cimport (
     BlockedClients,
@@ -152,8 +151,7 @@ cdef class Engine:
 
     def __cinit__(self, hooks: object, clock: object, database_count: int, seeds: tuple[int, int, int]) -> None:
         cdef int i
-        ranvier_tune_allocator()
-        keep_the_top()
+        tune_allocator()
         memset(&self.core, 0, sizeof(Core))
         self.core.poller = -1
         self.hooks = hooks
@@ -305,7 +303,7 @@ cdef class Engine:
         cdef int64_t left, next_ms = next_deadline_ms(&self.core)
         if self.core.waiting != NULL or self.core.yielded != NULL or self.core.pending_writes != NULL \
                 or self.core.closed != NULL or self.expire_unfinished or self.core.keyspace.garbage != NULL \
-                or self.trimming.on or answers_are_due(&self.core) \
+                or self.trimming.on or answers_are_due(&self.core) or self.core.keys_ready \
                 or self.core.eviction.state == EVICTION_GOES_ON or self.stopped:
             return 0
         if next_ms < 0 or 0 <= self.timers.next_ms < next_ms:

@@ -17,17 +17,10 @@ cdef extern from *:
     #include <malloc/malloc.h>
     #define ranvier_usable_size(p) malloc_size(p)
     #define ranvier_trim() malloc_zone_pressure_relief(NULL, 0)
-    #define ranvier_tune_allocator()
     #else
     #include <malloc.h>
     #define ranvier_usable_size(p) malloc_usable_size(p)
     #define ranvier_trim() malloc_trim(0)
-    #ifdef __GLIBC__
-    #define ranvier_tune_allocator() \\
-        (mallopt(M_MXFAST, 0), mallopt(M_MMAP_THRESHOLD, 4 << 20), mallopt(M_TRIM_THRESHOLD, 16 << 20))
-    #else
-    #define ranvier_tune_allocator()
-    #endif
     #endif
     static void ranvier_out_of_memory(size_t n) {
         fprintf(stderr, "ranvier: out of memory allocating %zu bytes\\n", n);
@@ -38,11 +31,6 @@ cdef extern from *:
     void ranvier_out_of_memory(size_t n) noexcept nogil
     # Give memory that the allocator keeps for later back to the system.
     void ranvier_trim() noexcept nogil
-    # glibc keeps small freed chunks apart ("fast bins") and merges all of them, however many millions, at the next free
-    # of 64 KB: a pause of 70 ms after a million keys have gone. Without fast bins each free merges its own neighbours.
-    # Blocks of 4 MB on are mapped by themselves, always, and go back when they are freed: left to itself, glibc raises
-    # that limit to the largest block that was ever freed, up to 32 MB (docs/decisions/0004).
-    void ranvier_tune_allocator() noexcept nogil
 
 from libc.stdlib cimport free, malloc, realloc
 

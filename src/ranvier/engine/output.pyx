@@ -19,26 +19,7 @@ from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.memory cimport allocate, blob_release, ranvier_usable_size, release
 from ranvier.engine.phase cimport CLOSE_OUTPUT_LIMIT, CLOSE_UNAUTHENTICATED, request_close
 from ranvier.engine.replication.stream cimport replica_lag
-
-cdef extern from "<sys/socket.h>" nogil:
-    enum:
-        MSG_NOSIGNAL
-    cdef struct iovec:
-        void *iov_base
-        size_t iov_len
-    cdef struct msghdr:
-        iovec *msg_iov
-        size_t msg_iovlen
-    ssize_t sendmsg(int fd, const msghdr *message, int flags)
-    ssize_t send(int fd, const void *data, size_t size, int flags)
-
-cdef extern from *:
-    """
-    #include <sys/uio.h>
-    #ifndef MSG_NOSIGNAL
-    #define MSG_NOSIGNAL 0
-    #endif
-    """
+from ranvier.engine.sockets cimport MSG_NOSIGNAL, iovec, msghdr, send, sendmsg
 
 cdef enum:
     BLOCK_BYTES = 16384          # one allocation, its header included

@@ -4,19 +4,13 @@ Input comes in three ways - into the shared buffer, behind a client's own remain
 in `process`. Output leaves in one way, `write_clients`, which also moves the closing phases on: nobody else sends.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 
 from ranvier.engine.admin cimport admin_writes_first
 from ranvier.engine.client cimport ClientHandle, teardown
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.core cimport (
     CLASS_NORMAL,
-    EFFECT_AWAITED,
-    EFFECT_NOTIFIED,
-    EFFECT_OBSERVED,
-    EFFECT_PROPAGATED,
-    EFFECT_TRACKED,
-    EFFECT_WATCHED,
     EVENT_EXPIRED,
     PHASE_BLOCKED,
     PHASE_CLOSED,
@@ -27,6 +21,7 @@ from ranvier.engine.core cimport (
     PHASE_READY,
 )
 from ranvier.engine.dispatch cimport process_requests
+from ranvier.engine.effects cimport key_goes
 from ranvier.engine.evict_clients cimport count_client
 from ranvier.engine.evict_keys cimport over_memory
 from ranvier.engine.field_expiry cimport expire_fields_slice
@@ -43,10 +38,7 @@ from ranvier.engine.input cimport (
     query_shrink,
     receive,
 )
-from ranvier.engine.modes.blocked cimport awaited_key_changed, blocked_leave, retry_held
-from ranvier.engine.modes.pubsub cimport notify
-from ranvier.engine.modes.tracking cimport tracking_touch
-from ranvier.engine.modes.watch cimport watch_touch
+from ranvier.engine.modes.blocked cimport blocked_leave, retry_held
 from ranvier.engine.output cimport check_output_limits, output_take, output_write, queue_write
 from ranvier.engine.phase cimport (
     CLOSE_BUG,
@@ -61,7 +53,6 @@ from ranvier.engine.phase cimport (
     request_close,
     set_phase,
 )
-from ranvier.engine.propagation cimport propagate_deletion
 from ranvier.engine.poll cimport poll_watch
 from ranvier.engine.replication.primary_link cimport link_retried
 from ranvier.engine.replication.replica_output cimport write_replica
@@ -423,19 +414,7 @@ cdef bint expire_some_keys(Core *core) noexcept:
 cdef void key_expired(void *context, void *database, const char *key, size_t length) noexcept:
     """An expired key goes: the effect call of the databases' own deletions."""
     cdef Core *core = <Core *>context
-    core.dirty += 1
-    if core.effects & EFFECT_WATCHED:
-        watch_touch(core, <Database *>database, key, length, True)
-    if core.effects & EFFECT_TRACKED:
-        tracking_touch(core, NULL, key, length)
-    if core.effects & EFFECT_NOTIFIED:
-        notify(core, (<Database *>database).index, EVENT_EXPIRED, b"expired", key, length)
-    if core.effects & EFFECT_AWAITED:
-        awaited_key_changed(core, (<Database *>database).index, key, length, EVENT_EXPIRED, b"expired")
-    if core.effects & EFFECT_OBSERVED:
-        (<object>core.hooks).key_changed((<Database *>database).index, key[:length], EVENT_EXPIRED, b"expired")
-    if core.effects & (<uint32_t>EFFECT_OBSERVED | EFFECT_PROPAGATED):
-        propagate_deletion(core, (<Database *>database).index, key, length, core.lazy_expire)
+    key_goes(core, <Database *>database, key, length, EVENT_EXPIRED, b"expired", core.lazy_expire)
 
 
 cdef void link_client(Core *core, Client *client) noexcept:

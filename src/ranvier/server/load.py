@@ -104,6 +104,6 @@ def give_up(server: Server, path: str, error: Exception) -> None:
 
 def end(server: Server, error: Exception) -> None:
     """The server does not go on without its data; the log has said why."""
-    server.load_failure = error
+    server.failure = error
     server.exit_status = 1
     server.engine.post(server.engine.stop)      # posted: the loop may not run yet

@@ -106,8 +106,7 @@ class Server:
         ))
         self.loads_at_start = True              # an embedded server's data are its program's
         self.exit_status = 0                    # of a process that runs this server alone
-        self.load_failure: Exception | None = None
-        self.failure: PersistenceError | None = None    # what ended it
+        self.failure: Exception | None = None   # what ended it: data that do not load, or a promise it cannot keep
         self.figures = Figures(self)
         self.end = Shutdown(self)
         self.primary = Primary(self, self.replication, ChildSnapshots(

@@ -30,30 +30,11 @@ from ranvier.engine.replication.stream cimport (
     backlog_end, backlog_surplus, position_drop, position_offset, position_take, replica_lag, replication_begin,
     replica_of, replication_of, stream_feed, stream_trim,
 )
+from ranvier.engine.sockets cimport MSG_NOSIGNAL, iovec, msghdr, send, sendmsg
 from ranvier.engine.turn cimport want, written
-
-cdef extern from "<sys/socket.h>" nogil:
-    enum:
-        MSG_NOSIGNAL
-    cdef struct iovec:
-        void *iov_base
-        size_t iov_len
-    cdef struct msghdr:
-        iovec *msg_iov
-        size_t msg_iovlen
-    ssize_t sendmsg(int fd, const msghdr *message, int flags)
-    ssize_t send(int fd, const void *data, size_t size, int flags)
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void *data, size_t size, long long offset)
-
-cdef extern from *:
-    """
-    #include <sys/uio.h>
-    #ifndef MSG_NOSIGNAL
-    #define MSG_NOSIGNAL 0
-    #endif
-    """
 
 cdef enum:
     VECTORS = 64
