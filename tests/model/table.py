@@ -28,7 +28,8 @@ from model.differences import (
 )
 
 AGREEMENT_SECONDS = 10.0
-PAUSE_MILLISECONDS = 40
+PAUSE_MILLISECONDS = 40          # at least
+PAUSE_FENCES = 50                # so many times what a fence takes just then: the machine may be busy
 GUESTS = "abcd"
 SPREAD_OF_IDS = 2000
 
@@ -256,7 +257,8 @@ class Table:
         """A pause of everybody, during which each of the others says one line at most.
 
         Nobody can end such a pause but its time. It is over when the control connection, held like all, is answered;
-        single requests in a row come to the same whether they were held or not, so the clock decides nothing.
+        single requests in a row come to the same whether they were held or not, as long as it lasts until all have
+        spoken: Valkey may serve who speaks right after it before those whom it held.
         """
         for side in self.sides:
             side.control.call("CLIENT", "UNPAUSE")
@@ -269,7 +271,11 @@ class Table:
         if paused or unsent or "b" in flags or "x" in flags:
             return
         self.steps.append(f"{name} pauses everything, meanwhile {lines}")
-        self._tell(name, [f"client pause {PAUSE_MILLISECONDS} all"])
+        began = time.monotonic()
+        for side in self.sides:
+            side.fence()
+        milliseconds = max(PAUSE_MILLISECONDS, int((time.monotonic() - began) * 1000 * PAUSE_FENCES))
+        self._tell(name, [f"client pause {milliseconds} all"])
         for other, line in lines.items():
             for side in self.sides:
                 side.fence()
