@@ -21,9 +21,9 @@ from ranvier.engine.types.fields cimport (
 )
 from ranvier.engine.types.hash_access cimport (
     FIELD_ABSENT, FIELD_FOUND, FIELD_PAST, hash_expect, hash_limits, hash_look, hash_open, hash_put_argument,
-    hash_store, hash_store_rest, hash_tell, hash_tell_gone, hash_tell_past, reply_field_value,
+    hash_store, hash_store_rest, hash_tell, hash_tell_past, reply_field_value,
 )
-from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
+from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue, value_tell_deleted
 
 cdef enum:
     ANSWER_NO_FIELD = -2
@@ -111,7 +111,7 @@ cdef void tell_deleted(OpenValue *opened, const char *event, int64_t count, list
     cdef bint emptied = hash_store_rest(opened)
     hash_tell(opened, event, count)
     if emptied:
-        hash_tell_gone(opened)
+        value_tell_deleted(opened)
     if propagates(call):
         propagate_fields(call, [b"HDEL", arg_bytes(&call.args[1])], names)
 
@@ -365,7 +365,7 @@ cdef void set_in_the_past(OpenValue *opened, int found, const Wanted *wanted) no
     hash_tell(opened, b"hexpire", 0)
     hash_tell(opened, b"hexpired", deleted)
     if emptied:
-        hash_tell_gone(opened)
+        value_tell_deleted(opened)
     if deleted and propagates(call):
         propagate_fields(call, [b"HDEL", arg_bytes(&call.args[1])], names)
 

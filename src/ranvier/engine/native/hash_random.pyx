@@ -15,8 +15,8 @@ from ranvier.engine.store.table cimport Table, hash_bytes, table_clear, table_fi
 from ranvier.engine.types.fields cimport (
     FieldView, Hash, field_index_layout, hash_expiring, hash_fields, hash_length, hash_random, hash_visit,
 )
-from ranvier.engine.types.hash_access cimport hash_open, is_past, reply_element, reply_field_value
-from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
+from ranvier.engine.types.hash_access cimport hash_open, is_past, reply_field_value
+from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue, reply_element
 
 cdef enum:
     DRAWS = 100                      # that may meet fields whose time has passed, before all are looked at

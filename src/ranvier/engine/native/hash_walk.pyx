@@ -15,9 +15,9 @@ from ranvier.engine.native.walks cimport (
 )
 from ranvier.engine.reply cimport reply_array
 from ranvier.engine.types.fields cimport FieldView, Hash, hash_scan
-from ranvier.engine.types.hash_access cimport hash_open, is_past, reply_element, reply_field_value
+from ranvier.engine.types.hash_access cimport hash_open, is_past, reply_field_value
 from ranvier.engine.types.listpack cimport INTEGER_TEXT_BYTES, element_text
-from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OpenValue
+from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OpenValue, reply_element
 
 # Fields found, in an array that grows; the addresses hold as long as the hash does not change.
 cdef struct Walk:

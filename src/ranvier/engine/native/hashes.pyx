@@ -25,11 +25,11 @@ from ranvier.engine.types.fields cimport (
 )
 from ranvier.engine.types.hash_access cimport (
     FIELD_ABSENT, FIELD_FOUND, FIELD_PAST, PAIR_OVERHEAD_BYTES, hash_begin, hash_expect, hash_limits, hash_look,
-    hash_open, hash_put_argument, hash_store, hash_taken_out, hash_tell, hash_tell_past, is_past, reply_element,
+    hash_open, hash_put_argument, hash_store, hash_taken_out, hash_tell, hash_tell_past, is_past,
     reply_field_value, reply_looked_up,
 )
 from ranvier.engine.types.listpack cimport INTEGER_TEXT_BYTES, element_text
-from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
+from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue, reply_element
 
 cdef extern from "<math.h>" nogil:
     bint isnan(long double value)

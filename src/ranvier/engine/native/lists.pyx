@@ -21,7 +21,7 @@ from ranvier.engine.reply cimport (
 )
 from ranvier.engine.types.list_access cimport (
     list_begin, list_fill, list_open, list_open_other, list_put_in, list_store, list_taken_out, parse_list_end,
-    reply_cursor, reply_element,
+    reply_cursor,
 )
 from ranvier.engine.types.listpack cimport LISTPACK_END, Element, element_read, element_size, listpack_first
 from ranvier.engine.types.packed cimport (
@@ -30,7 +30,7 @@ from ranvier.engine.types.packed cimport (
 )
 from ranvier.engine.types.quicklist cimport Fill
 from ranvier.engine.types.quicklist_index cimport ListNode
-from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
+from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue, reply_element
 
 cdef enum:
     SHORT_BYTES = 3900           # as reply.COPIED_BYTES: output_room gives at most 4096 bytes

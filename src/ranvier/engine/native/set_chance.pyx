@@ -24,13 +24,12 @@ from ranvier.engine.store.entry cimport ENCODING_MEMBERS
 from ranvier.engine.store.garbage cimport free_value
 from ranvier.engine.types.set_access cimport (
     reply_member, reply_set, reply_visited, set_open, set_rules, set_settle_removal, set_store, set_tell,
-    set_tell_deleted,
 )
 from ranvier.engine.types.set_value cimport (
     Member, Set, SetRules, member_text, set_add, set_keep_places, set_member_at, set_new, set_random, set_remove_at,
     set_sample, set_size, set_visit,
 )
-from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FOUND, OpenValue
+from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FOUND, OpenValue, value_tell_deleted
 
 cdef enum:
     POP_MOVE_FACTOR = 5          # SPOP moves what is left when that is less than a fifth of what goes (as Valkey)
@@ -96,7 +95,7 @@ cdef void spop(Call *call) noexcept:
     emptied = set_settle_removal(&opened)
     set_tell(&opened, b"spop", 1)
     if emptied:
-        set_tell_deleted(&opened)
+        value_tell_deleted(&opened)
     if request is not None:
         propagate_as(call, [request])
 
@@ -130,7 +129,7 @@ cdef void pop_all(OpenValue *opened) noexcept:
     set_visit(&opened.value, reply_visited, call.client)
     database_delete(call.database, opened.hash, opened.key, opened.key_length, call.core.lazy_server_delete)
     set_tell(opened, b"spop", <int64_t>size)
-    set_tell_deleted(opened)
+    value_tell_deleted(opened)
     if propagates(call):
         propagate_as(call, [[b"UNLINK" if call.core.lazy_server_delete else b"DEL", arg_bytes(&call.args[1])]])
 

@@ -15,12 +15,11 @@ from ranvier.engine.native.set_walk cimport set_walk_handler
 from ranvier.engine.reply cimport reply_array, reply_integer
 from ranvier.engine.types.set_access cimport (
     reply_set, reply_visited, set_open, set_open_other, set_rules, set_settle_removal, set_store, set_tell,
-    set_tell_deleted,
 )
 from ranvier.engine.types.set_value cimport (
     Member, SetRules, member_set, set_add, set_contains, set_new, set_remove, set_size, set_visit, set_will_grow,
 )
-from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue
+from ranvier.engine.types.value_access cimport OPEN_ABSENT, OPEN_FAILED, OPEN_FOUND, OpenValue, value_tell_deleted
 
 
 cdef native_t set_handler(str name) except? NULL:
@@ -95,7 +94,7 @@ cdef void srem(Call *call) noexcept:
     if removed:
         set_tell(&opened, b"srem", removed)
         if emptied:
-            set_tell_deleted(&opened)
+            value_tell_deleted(&opened)
 
 
 cdef void sismember(Call *call) noexcept:
@@ -158,7 +157,7 @@ cdef void move_member(OpenValue *source, OpenValue *target, Member *member) noex
     emptied = set_settle_removal(source)
     set_tell(source, b"srem", 1)
     if emptied:
-        set_tell_deleted(source)
+        value_tell_deleted(source)
     if added:
         set_tell(target, b"sadd", 1)
 

@@ -7,9 +7,8 @@ has passed is absent to every command (FIELD_PAST): who writes over it tells of 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
-from ranvier.engine.core cimport EVENT_GENERIC, EVENT_HASH, Arg, Call, Client
-from ranvier.engine.effects cimport changed
-from ranvier.engine.reply cimport reply_blob, reply_bulk, reply_bulk_integer, reply_null
+from ranvier.engine.core cimport EVENT_HASH, Arg, Call, Client
+from ranvier.engine.reply cimport reply_blob, reply_null
 from ranvier.engine.store.database cimport database_set_volatile
 from ranvier.engine.store.entry cimport TYPE_HASH
 from ranvier.engine.types.fields cimport (
@@ -17,7 +16,8 @@ from ranvier.engine.types.fields cimport (
 )
 from ranvier.engine.types.listpack cimport Element, Packing, packing_set
 from ranvier.engine.types.value_access cimport (
-    OPEN_ABSENT, OPEN_FOUND, OpenValue, value_delete, value_open, value_store,
+    OPEN_ABSENT, OPEN_FOUND, OpenValue, reply_element, value_delete, value_open, value_store, value_tell,
+    value_tell_deleted,
 )
 
 cdef enum:
@@ -67,8 +67,7 @@ cdef inline void hash_store(OpenValue *opened) noexcept:
 
 cdef inline void hash_tell(OpenValue *opened, const char *event, int64_t changes) noexcept:
     """The effect of so many changes, under one event."""
-    changed(opened.call, opened.key, opened.key_length, EVENT_HASH, event)
-    opened.call.dirty += changes - 1
+    value_tell(opened, EVENT_HASH, event, changes)
 
 
 cdef inline void hash_tell_past(OpenValue *opened, int64_t fields) noexcept:
@@ -87,18 +86,12 @@ cdef inline bint hash_store_rest(OpenValue *opened) noexcept:
     return True
 
 
-cdef inline void hash_tell_gone(OpenValue *opened) noexcept:
-    """The key went with its last field."""
-    changed(opened.call, opened.key, opened.key_length, EVENT_GENERIC, b"del")
-    opened.call.dirty -= 1
-
-
 cdef inline void hash_taken_out(OpenValue *opened, const char *event, int64_t changes) noexcept:
     """Fields went: store the rest, tell of it."""
     cdef bint emptied = hash_store_rest(opened)
     hash_tell(opened, event, changes)
     if emptied:
-        hash_tell_gone(opened)
+        value_tell_deleted(opened)
 
 
 cdef inline int hash_put_argument(OpenValue *opened, const Arg *name, const Arg *value, int64_t at_ms,
@@ -144,13 +137,6 @@ cdef inline void hash_expect(OpenValue *opened, int found, size_t first, size_t 
 
 
 # ---- replies --------------------------------------------------------------------------------------------------------
-
-cdef inline void reply_element(Client *client, const Element *element) noexcept nogil:
-    if element.data != NULL:
-        reply_bulk(client, element.data, element.length)
-    else:
-        reply_bulk_integer(client, element.integer)
-
 
 cdef inline void reply_field_value(Client *client, const FieldView *view) noexcept nogil:
     if view.blob != NULL:

@@ -6,17 +6,18 @@ Order: `list_open`, work on `opened.value`, then one of `list_put_in` (elements 
 
 from libc.stdint cimport int64_t
 
-from ranvier.engine.core cimport EVENT_GENERIC, EVENT_LIST, Arg, Call, Client
-from ranvier.engine.effects cimport changed
+from ranvier.engine.core cimport EVENT_LIST, Arg, Call, Client
 from ranvier.engine.memory cimport Blob, blob_data
 from ranvier.engine.native.common cimport arg_is, reply_syntax_error
-from ranvier.engine.reply cimport reply_blob, reply_bulk, reply_bulk_integer
-from ranvier.engine.store.database cimport database_hash
+from ranvier.engine.reply cimport reply_blob
 from ranvier.engine.store.entry cimport TYPE_LIST
 from ranvier.engine.types.listpack cimport Element
 from ranvier.engine.types.packed cimport Cursor, cursor_blob, cursor_read, list_has_shrunk, list_length, list_new
 from ranvier.engine.types.quicklist cimport Fill, fill_of
-from ranvier.engine.types.value_access cimport OpenValue, value_delete, value_open, value_store
+from ranvier.engine.types.value_access cimport (
+    OpenValue, reply_element, value_open, value_open_other, value_store, value_store_rest, value_tell,
+    value_tell_deleted,
+)
 
 
 cdef inline Fill list_fill(const Call *call) noexcept nogil:
@@ -31,7 +32,7 @@ cdef inline int list_open(Call *call, bint to_write, OpenValue *opened) noexcept
 
 cdef inline int list_open_other(Call *call, const Arg *key, OpenValue *opened) noexcept:
     """Open the list at another key, to write."""
-    return value_open(call, key, database_hash(call.database, key.data, key.length), TYPE_LIST, True, opened)
+    return value_open_other(call, key, TYPE_LIST, True, opened)
 
 
 cdef inline void list_begin(OpenValue *opened) noexcept nogil:
@@ -47,24 +48,19 @@ cdef inline void list_store(OpenValue *opened) noexcept:
 cdef inline void list_put_in(OpenValue *opened, const char *event, int64_t changes) noexcept:
     """Elements came or changed: store the list, tell of `changes` changes."""
     list_store(opened)
-    changed(opened.call, opened.key, opened.key_length, EVENT_LIST, event)
-    opened.call.dirty += changes - 1
+    value_tell(opened, EVENT_LIST, event, changes)
 
 
 cdef inline void list_taken_out(OpenValue *opened, const char *event, int64_t changes) noexcept:
     """Elements went: an empty list goes with its key, a small one becomes a listpack again; tell of it."""
-    cdef Call *call = opened.call
-    cdef bint emptied = list_length(&opened.value) == 0
-    if not emptied:
-        list_has_shrunk(&opened.value, list_fill(call))
-    list_store(opened)
+    cdef size_t rest = list_length(&opened.value)
+    cdef bint emptied
+    if rest:
+        list_has_shrunk(&opened.value, list_fill(opened.call))
+    emptied = value_store_rest(opened, TYPE_LIST, rest)
+    value_tell(opened, EVENT_LIST, event, changes)
     if emptied:
-        value_delete(opened)
-    changed(call, opened.key, opened.key_length, EVENT_LIST, event)
-    call.dirty += changes - 1
-    if emptied:
-        changed(call, opened.key, opened.key_length, EVENT_GENERIC, b"del")
-        call.dirty -= 1
+        value_tell_deleted(opened)
 
 
 # ---- arguments and replies ------------------------------------------------------------------------------------------
@@ -76,13 +72,6 @@ cdef inline bint parse_list_end(Call *call, const Arg *arg, bint *at_head) noexc
         return True
     reply_syntax_error(call)
     return False
-
-
-cdef inline void reply_element(Client *client, const Element *element) noexcept nogil:
-    if element.data != NULL:
-        reply_bulk(client, element.data, element.length)
-    else:
-        reply_bulk_integer(client, element.integer)
 
 
 cdef inline void reply_cursor(Client *client, const Cursor *cursor) noexcept nogil:

@@ -7,13 +7,13 @@ and only then the effect calls: whoever is told finds the values stored. The ent
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
-from ranvier.engine.core cimport EVENT_GENERIC, EVENT_SET, Arg, Call, Client
-from ranvier.engine.effects cimport changed
+from ranvier.engine.core cimport EVENT_SET, Arg, Call, Client
 from ranvier.engine.reply cimport reply_bulk, reply_bulk_integer, reply_header
-from ranvier.engine.store.database cimport database_hash
 from ranvier.engine.store.entry cimport TYPE_SET
 from ranvier.engine.types.set_value cimport Member, SetRules, set_size
-from ranvier.engine.types.value_access cimport OpenValue, value_delete, value_open, value_store
+from ranvier.engine.types.value_access cimport (
+    OpenValue, value_open, value_open_other, value_store, value_store_rest, value_tell,
+)
 
 
 cdef inline SetRules set_rules(const Call *call) noexcept nogil:
@@ -34,7 +34,7 @@ cdef inline int set_open(Call *call, bint to_write, OpenValue *opened) noexcept:
 
 cdef inline int set_open_other(Call *call, const Arg *key, bint to_write, OpenValue *opened) noexcept:
     """Open the set at another key."""
-    return value_open(call, key, database_hash(call.database, key.data, key.length), TYPE_SET, to_write, opened)
+    return value_open_other(call, key, TYPE_SET, to_write, opened)
 
 
 cdef inline void set_store(OpenValue *opened) noexcept:
@@ -44,23 +44,12 @@ cdef inline void set_store(OpenValue *opened) noexcept:
 
 cdef inline bint set_settle_removal(OpenValue *opened) noexcept:
     """Members went: store what is left; an empty set goes with its key. Whether it went."""
-    cdef bint emptied = set_size(&opened.value) == 0
-    set_store(opened)
-    if emptied:
-        value_delete(opened)
-    return emptied
+    return value_store_rest(opened, TYPE_SET, set_size(&opened.value))
 
 
 cdef inline void set_tell(OpenValue *opened, const char *event, int64_t changes) noexcept:
     """The effect of `changes` changed members."""
-    changed(opened.call, opened.key, opened.key_length, EVENT_SET, event)
-    opened.call.dirty += changes - 1
-
-
-cdef inline void set_tell_deleted(OpenValue *opened) noexcept:
-    """The key went as well; its members have been counted."""
-    changed(opened.call, opened.key, opened.key_length, EVENT_GENERIC, b"del")
-    opened.call.dirty -= 1
+    value_tell(opened, EVENT_SET, event, changes)
 
 
 # ---- replies --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from ranvier.engine.store.database cimport database_delete, database_hash, datab
 from ranvier.engine.store.entry cimport TYPE_SORTED_SET
 from ranvier.engine.store.value cimport value_free
 from ranvier.engine.types.sorted_set cimport SortedSet, SortedSetPolicy, sorted_set_count, sorted_set_new
-from ranvier.engine.types.value_access cimport OpenValue, value_delete, value_open, value_store
+from ranvier.engine.types.value_access cimport (
+    OpenValue, value_open, value_open_other, value_store, value_store_rest, value_tell, value_tell_deleted,
+)
 
 
 cdef inline SortedSetPolicy sorted_set_policy(const Call *call) noexcept nogil:
@@ -32,7 +34,7 @@ cdef inline int sorted_set_open(Call *call, bint to_write, OpenValue *opened) no
 
 cdef inline int sorted_set_open_other(Call *call, const Arg *key, bint to_write, OpenValue *opened) noexcept:
     """Open the sorted set at another key."""
-    return value_open(call, key, database_hash(call.database, key.data, key.length), TYPE_SORTED_SET, to_write, opened)
+    return value_open_other(call, key, TYPE_SORTED_SET, to_write, opened)
 
 
 cdef inline void sorted_set_begin(OpenValue *opened) noexcept nogil:
@@ -48,22 +50,15 @@ cdef inline void sorted_set_store(OpenValue *opened) noexcept:
 cdef inline void sorted_set_put_in(OpenValue *opened, const char *event, int64_t changes) noexcept:
     """Members came or changed: store the sorted set, tell of `changes` changes."""
     sorted_set_store(opened)
-    changed(opened.call, opened.key, opened.key_length, EVENT_SORTED_SET, event)
-    opened.call.dirty += changes - 1
+    value_tell(opened, EVENT_SORTED_SET, event, changes)
 
 
 cdef inline void sorted_set_taken_out(OpenValue *opened, const char *event, int64_t changes) noexcept:
     """Members went: an empty sorted set goes with its key; tell of it."""
-    cdef Call *call = opened.call
-    cdef bint emptied = sorted_set_count(&opened.value) == 0
-    sorted_set_store(opened)
+    cdef bint emptied = value_store_rest(opened, TYPE_SORTED_SET, sorted_set_count(&opened.value))
+    value_tell(opened, EVENT_SORTED_SET, event, changes)
     if emptied:
-        value_delete(opened)
-    changed(call, opened.key, opened.key_length, EVENT_SORTED_SET, event)
-    call.dirty += changes - 1
-    if emptied:
-        changed(call, opened.key, opened.key_length, EVENT_GENERIC, b"del")
-        call.dirty -= 1
+        value_tell_deleted(opened)
 
 
 cdef inline int64_t sorted_set_replace(Call *call, const Arg *key, SortedSet *value, const char *event) noexcept:

@@ -6,16 +6,14 @@ A stream's address is the same for as long as the stream lives, so that nothing 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint64_t
 
-from ranvier.engine.core cimport EVENT_STREAM, Arg, Call
+from ranvier.engine.core cimport EVENT_STREAM, Arg, Call, Client
 from ranvier.engine.effects cimport changed
 from ranvier.engine.reply cimport reply_bulk, reply_error
-from ranvier.engine.core cimport Client
-from ranvier.engine.store.database cimport database_hash
 from ranvier.engine.store.entry cimport ENCODING_STREAM, TYPE_STREAM
 from ranvier.engine.types.id_index cimport StreamId
 from ranvier.engine.types.stream cimport Stream, stream_new
 from ranvier.engine.types.stream_id cimport ID_TEXT_BYTES, parse_bound, parse_id, print_id
-from ranvier.engine.types.value_access cimport OpenValue, value_open, value_store
+from ranvier.engine.types.value_access cimport OpenValue, value_open, value_open_other, value_store
 
 
 cdef inline int stream_open(Call *call, bint to_write, OpenValue *opened) noexcept:
@@ -25,7 +23,7 @@ cdef inline int stream_open(Call *call, bint to_write, OpenValue *opened) noexce
 
 cdef inline int stream_open_other(Call *call, const Arg *key, bint to_write, OpenValue *opened) noexcept:
     """Open the stream at any key."""
-    return value_open(call, key, database_hash(call.database, key.data, key.length), TYPE_STREAM, to_write, opened)
+    return value_open_other(call, key, TYPE_STREAM, to_write, opened)
 
 
 cdef inline Stream *stream_in(const OpenValue *opened) noexcept nogil:
