@@ -272,18 +272,22 @@ class Table:
             return
         self.steps.append(f"{name} pauses everything, meanwhile {lines}")
         began = time.monotonic()
-        for side in self.sides:
-            side.fence()
+        self._fence()
         milliseconds = max(PAUSE_MILLISECONDS, int((time.monotonic() - began) * 1000 * PAUSE_FENCES))
         self._tell(name, [f"client pause {milliseconds} all"])
+        self._fence()
         for other, line in lines.items():
-            for side in self.sides:
-                side.fence()
             if other != name:
                 self._tell(other, self._permitted(other, [line]))
+                self._fence()
         for side in self.sides:
             side.control.call("ECHO", "the pause is over")
         self.agree()
+
+    def _fence(self) -> None:
+        """All that was said has been read: what two connections bring to one poll may be served in either order."""
+        for side in self.sides:
+            side.fence()
 
     def _permitted(self, name: str, lines: Sequence[str]) -> list[str]:
         """The lines without those whose answers differ on purpose (`differences.UNSAID_BY_MONITORS`)."""
