@@ -1,5 +1,6 @@
 """Fixtures that start servers, the choice of the server under test, and server logs beside a failure."""
 
+import gc
 import os
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--model-examples", type=int, default=60, help="random conversations of tests/model")
     parser.addoption("--model-steps", type=int, default=40, help="steps of the longest of them")
+
+
+def pytest_collection_finish() -> None:
+    """Tests that count objects collect garbage often: not through all that pytest keeps of ten thousand tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

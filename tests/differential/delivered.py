@@ -97,4 +97,4 @@ def random_commands() -> list[str]:
 def delivered_commands() -> list[str]:
     """Every command of which Ranvier's metadata must equal Valkey's."""
     clocked = [name for group in CLOCKED for name in commands_of_group(group)]
-    return [*random_commands(), *clocked, *BLOCKING, *RANDOM, *DIRECTED, *PUBSUB, *TRACKING, *TRANSACTIONS]
+    return [*random_commands(), *clocked, *sorted(BLOCKING), *sorted(RANDOM), *DIRECTED, *PUBSUB, *TRACKING, *TRANSACTIONS]
