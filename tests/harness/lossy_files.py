@@ -108,6 +108,7 @@ class LossyDisk:
         self.room_bytes: int | None = None
         self.sync_error = 0
         self.operations = 0
+        self._fails_at = -1
         self.survived: LossyDisk | None = None      # after a crash
         self._crash_before = -1
         self._at_crash: Callable[[], None] = lambda: None
@@ -122,6 +123,10 @@ class LossyDisk:
         """Crash before the operation of this number, counted from now on: 1 is the next."""
         self._crash_before = self.operations + operation
         self._at_crash = at_crash
+
+    def fail_at(self, operation: int) -> None:
+        """Fail, once, in the operation of this number, counted from now on: 1 is the next."""
+        self._fails_at = self.operations + operation
 
     def crash_now(self) -> None:
         """Take the picture of what survives."""
@@ -139,6 +144,8 @@ class LossyDisk:
 
     def operation(self) -> None:
         self.operations += 1
+        if self.operations == self._fails_at:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         if self.operations == self._crash_before and self.survived is None:
             self.crash_now()
 

@@ -88,10 +88,11 @@ class ServerProcess:
         self._launch(())
 
     def _launch(self, more_options: Sequence[str]) -> None:
+        # The others ignore SIGXFSZ as we do, so that a file at its limit is an error to them; Ranvier has to by itself.
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command, *more_options], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                env=environment_of(self.kind),
+                env=environment_of(self.kind), restore_signals=self.kind.startswith("ranvier"),
             )  # fmt: skip
         self._wait_until_ready()
 

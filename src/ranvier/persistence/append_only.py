@@ -19,13 +19,14 @@ Invariant: while the file is open, it holds exactly `_file_bytes`, and the buffe
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
 from ranvier.errors import CommandError, LoadError, PersistenceError
 from ranvier.persistence.aof_load import AppendOnlyLoad
 from ranvier.persistence.environment import State
-from ranvier.persistence.files import File
+from ranvier.persistence.files import File, discard
 from ranvier.persistence.manifest import Manifest, ManifestError, ManifestFile, Part
 from ranvier.persistence.rewrite import Rewrite
 
@@ -153,12 +154,22 @@ class AppendOnly:
 
     def begin_unbased(self) -> None:
         """Collect changes, from this moment on, in an increment of a base of this moment. Raises OSError."""
+        self._discard_unbased()
         self.read_manifest()
         self.manifest = self.manifest.with_increment(self._name)
         self._retire()
         self._buffer.clear()
         self.closed_bytes = 0
         self._take_file(self.world.files.create(self.on_disk.path_of(self.manifest.increments[-1])))
+
+    def _discard_unbased(self) -> None:
+        """Remove the increment whose first base has not come to be, unless a manifest names it."""
+        if self._file is None:
+            return
+        part = self.manifest.increments[-1]
+        self.read_manifest()
+        if part not in self.manifest.parts:
+            discard(self.world.files, self.on_disk.path_of(part))
 
     def read_manifest(self) -> None:
         """While no file is open: learn which files lie there. Raises OSError and ManifestError."""
@@ -211,9 +222,11 @@ class AppendOnly:
         self.finish()
         self._buffer.end()
         self._buffer.clear()
-        self._retire()
         if self.state is State.BEGINNING:
             self.world.warn("AOF was disabled before its first base file was there")
+            with contextlib.suppress(OSError, ManifestError):  # it stays then, and nothing names it
+                self._discard_unbased()
+        self._retire()
         self._enter(State.OFF)
         self._settle_gate(None, None)
 
@@ -222,6 +235,8 @@ class AppendOnly:
         if self._file is None:
             return
         self.flush(force=True)
+        if self._buffer.length:
+            self.world.warn(f"{self._buffer.length} bytes of changes cannot be written to the AOF file: they are lost.")
         self.world.notice("Calling fsync() on the AOF file.")
         try:
             self._file.sync()
@@ -254,7 +269,7 @@ class AppendOnly:
         self.world.notice(f"Creating AOF incr file {part.name} {occasion}")
         file = self.world.files.create(self.on_disk.path_of(part))
         try:
-            self.on_disk.write(manifest)
+            self.on_disk.write(manifest, made=[part])
         except OSError:
             file.close()
             raise

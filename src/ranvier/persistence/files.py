@@ -7,6 +7,7 @@ relative ones count from the process's working directory. Every method raises OS
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import sys
@@ -184,6 +185,12 @@ class SystemFiles:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def discard(files: Files, path: str) -> None:
+    """Remove what is left of a file that failed to come to be; that it failed, and why, is told by whom it failed."""
+    with contextlib.suppress(OSError):
+        files.remove(path)
 
 
 def synchronise(descriptor: int) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ranvier.config.words import decode, encode, quote, split
-from ranvier.persistence.files import Files
+from ranvier.persistence.files import Files, discard
 
 LINE_BYTES: Final = 1024  # the longest that the reference servers read
 BASE, HISTORY, INCREMENT = "b", "h", "i"
@@ -159,19 +159,30 @@ class ManifestFile:
             text = decode(bytes(mapping.data))
         return parse(text)
 
-    def write(self, manifest: Manifest) -> None:
-        """Make it the manifest, for good when this returns."""
+    def write(self, manifest: Manifest, made: Iterable[Part] = ()) -> None:
+        """Make it the manifest, for good when this returns.
+
+        `made`: files that it is the first to name. What fails before it has its own name leaves none of them behind.
+        """
         files, temporary = self._files, os.path.join(self.directory, f"temp-{self.name}.manifest")
-        file = files.create(temporary)
         try:
-            _write_all(file.write, encode(manifest.text()))
+            self._write_to(temporary, encode(manifest.text()))
+            # The names of the files that it tells of first: it must not be there without them.
+            files.sync_directory(self.directory)
+            files.rename(temporary, self.path)
+        except OSError:
+            for path in (temporary, *map(self.path_of, made)):
+                discard(files, path)
+            raise
+        files.sync_directory(self.directory)
+
+    def _write_to(self, path: str, data: bytes) -> None:
+        file = self._files.create(path)
+        try:
+            _write_all(file.write, data)
             file.sync()
         finally:
             file.close()
-        # The names of the files that it tells of first: it must not be there without them.
-        files.sync_directory(self.directory)
-        files.rename(temporary, self.path)
-        files.sync_directory(self.directory)
 
     def remove(self, parts: Iterable[Part]) -> None:
         """Remove files that no manifest names any more; one that is gone already is no error."""

@@ -8,14 +8,13 @@ base is written at once.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
 from ranvier.errors import CommandError
 from ranvier.persistence.children import KILLED, ChildKind
 from ranvier.persistence.environment import State
-from ranvier.persistence.files import File
+from ranvier.persistence.files import File, discard
 from ranvier.persistence.manifest import ManifestError
 
 if TYPE_CHECKING:
@@ -133,10 +132,13 @@ class Rewrite:
         try:
             self._write_to(file)
             file.sync()
+            files.rename(temporary, path)
             self._owner.closed_bytes = file.size()
+        except OSError:
+            discard(files, temporary)
+            raise
         finally:
             file.close()
-        files.rename(temporary, path)
 
     def _write_to(self, file: File) -> None:
         def take(data: bytes) -> None:
@@ -195,7 +197,7 @@ class Rewrite:
         world.files.rename(self._path, disk.path_of(manifest.base))
         world.notice(f"Successfully renamed the temporary AOF base file {os.path.basename(self._path)} into "
                        f"{manifest.base.name}")
-        disk.write(manifest)
+        disk.write(manifest, made=[manifest.base])
         self._file.close()
         self._file = None
         self._succeed()
@@ -226,8 +228,7 @@ class Rewrite:
         if self._file is not None:
             self._file.close()
             self._file = None
-            with contextlib.suppress(OSError):  # a file that nobody reads
-                self._world.files.remove(self._path)
+            discard(self._world.files, self._path)
 
     def kill(self) -> None:
         """Call it off: the child ends, the files stay as they were."""

@@ -153,7 +153,7 @@ class FullSync:
             self._begin(waiting, None)
             return
         try:
-            file, path = tempfile.mkstemp(prefix="temp-", suffix=".rdb", dir=".")
+            file, path = tempfile.mkstemp(prefix="temp-", suffix=".rdb", dir=configuration.dir)
             os.unlink(path)
         except OSError as error:
             self._fail(waiting, f"Opening the temp file for a snapshot: {error.strerror}")

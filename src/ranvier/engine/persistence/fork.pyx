@@ -72,6 +72,7 @@ cdef extern from *:
         sigaction(SIGHUP, &action, NULL);
         sigaction(SIGQUIT, &action, NULL);
         sigaction(SIGTSTP, &action, NULL);
+        sigaction(SIGXFSZ, &action, NULL);   /* a file at its limit is an error of the write, like a full disk */
         sigemptyset(&none);
         pthread_sigmask(SIG_SETMASK, &none, NULL);
     }
