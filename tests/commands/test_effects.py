@@ -275,6 +275,8 @@ xadd s 1-1 f v;xadd s 2-1 f v ; xdel s 1-1 7-7 > xdel s 1-1 7-7
 xadd s 1-1 f v ; xdel s 7-7 >
 xadd s 1-1 f v;xadd s 2-1 f v ; xtrim s maxlen 1 > xtrim s maxlen 1
 xadd s 1-1 f v;xadd s 2-1 f v ; xtrim s maxlen ~ 0 limit 9 > xtrim s maxlen = 0
+xadd s 1-1 f v ; xtrim s minid ~ 7-7 limit 0 > xtrim s minid = 18446744073709551615-18446744073709551615
+xadd s 1-1 f v ; xadd s minid ~ 7-7 limit 0 2-1 f v > xadd s minid = 18446744073709551615-18446744073709551615 2-1 f v
 xadd s 1-1 f v ; xtrim s maxlen 1 >
 xadd s 1-1 f v ; xsetid s 9-9 > xsetid s 9-9
 ; xgroup create s g $ mkstream > xgroup create s g 0-0 mkstream

@@ -269,6 +269,19 @@ def test_a_trim_as_redis_7_tells_it(server: Server, primary: FakePrimary, client
     assert client.talk(b"XLEN s\r\n") == b":2\r\n"
 
 
+def test_an_id_that_only_a_primary_of_redis_7_takes(
+    server: Server, primary: FakePrimary, client: MemoryClient
+) -> None:
+    """XSETID below an entry that was deleted: Redis 7.0 takes it, and so must its replica."""
+    follow(client, primary)
+    primary.synchronise()
+    for words in (("XADD", "s", "9-0", "f", "v"), ("XDEL", "s", "9-0"), ("XSETID", "s", "5-0")):
+        primary.send(encode_command(*words))
+    assert b"5-0" in client.talk(b"XINFO STREAM s\r\n").partition(b"last-generated-id")[2][:20]
+    client.talk(b"REPLICAOF NO ONE\r\n")
+    assert client.talk(b"XSETID s 4-0\r\n").startswith(b"-ERR The ID specified in XSETID is smaller")
+
+
 def test_the_link_is_a_client_of_a_class_of_its_own(
     server: Server, primary: FakePrimary, client: MemoryClient
 ) -> None:

@@ -243,12 +243,12 @@ cdef bint next_id(Call *call, Stream *stream, AddRequest *request) noexcept:
 
 
 cdef object exact_threshold(const Stream *stream, const Trim *trim):
-    """What approximate trimming came to."""
+    """What approximate trimming came to; an id that nothing reaches when nothing is left."""
     cdef char text[ID_TEXT_BYTES]
     cdef size_t length
     if trim.strategy == TRIM_TO_LENGTH:
         return b"%d" % stream.length
-    length = print_id(text, stream.first_id)
+    length = print_id(text, stream.first_id if stream.length else id_largest())
     return text[:length]
 
 
@@ -490,7 +490,8 @@ cdef void xsetid(Call *call) noexcept:
     if found != OPEN_FOUND:
         return
     stream = stream_in(&opened)
-    if id_compare(id, stream.max_deleted_id) < 0:
+    # A primary of Redis 7.0 has taken it.
+    if id_compare(id, stream.max_deleted_id) < 0 and not call.client.obeyed:
         reply_error(call, b"ERR The ID specified in XSETID is smaller than current max_deleted_entry_id")
         return
     if stream.length:
