@@ -48,6 +48,27 @@ def test_without_a_file_there_is_nothing_to_wait_for(start_server: StartServer) 
         assert counts(wire, "0", "0", "0") == [0, 0]
 
 
+def test_each_waits_for_its_own_writes(start_server: StartServer) -> None:
+    """Beside Valkey: inside MULTI nobody waits, and what the transaction has written so far does not count yet."""
+    conversation = [
+        (0, "SET a 1"), (1, "WAITAOF 1 0 0"), (1, "WAITAOF 0 0 0"), (0, "WAITAOF 0 0 0"), (0, "WAITAOF 1 0 20"),
+        (1, "MULTI"), (1, "SET b 1"), (1, "WAITAOF 1 0 0"), (1, "WAITAOF 0 1 0"), (1, "EXEC"), (1, "WAITAOF 1 1 20"),
+        (0, "CONFIG SET appendfsync always"), (2, "SET c 1"), (0, "WAITAOF 1 0 0"), (1, "WAITAOF 1 0 0"),
+        (0, "CONFIG SET appendonly no"), (1, "MULTI"), (1, "WAITAOF 1 0 0"), (1, "WAITAOF 0 0 0"), (1, "EXEC"),
+        (0, "REPLICAOF 127.0.0.1 1"), (0, "WAITAOF 0 0 0"), (0, "WAITAOF 1 1 0"), (0, "WAITAOF 2 0 0"),
+        (0, "MULTI"), (0, "WAITAOF 0 0 0"), (0, "EXEC"),
+    ]
+    answers = []
+    for kind in ("ranvier", "valkey"):
+        server = start_server("--appendonly", "yes", "--appendfsync", "no", kind=kind)
+        with server.connect() as first, server.connect() as second, server.connect() as third:
+            wires = (first, second, third)
+            answers.append([(line, wires[number].call(*line.split()).raw) for number, line in conversation])
+    assert answers[0] == answers[1]
+    assert answers[0][1][1] == b"*2\r\n:1\r\n:0\r\n", "it has written nothing"
+    assert answers[0][4][1] == b"*2\r\n:0\r\n:0\r\n"
+
+
 def test_what_counts_begins_with_the_first_base(start_server: StartServer) -> None:
     server = start_server("--rdb-key-save-delay", "1000")
     with server.connect() as wire:

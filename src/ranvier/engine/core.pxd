@@ -259,6 +259,7 @@ cdef struct Client:
     void *deferred               # engine.modes.deferred.Deferred, pushes that wait for its running command
     void *replica                # engine.replication.stream.Replica, NULL when it is none
     int64_t write_offset         # of the stream, behind the last change that it made
+    int64_t append_offset        # ... of what the append-only file was given
     void *primary_link           # engine.replication.primary_link, NULL unless the primary is at the other end
     # eviction of clients (engine.evict_clients), while maxmemory-clients is on
     size_t counted_bytes         # its share of core.buckets.bytes

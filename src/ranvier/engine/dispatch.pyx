@@ -68,6 +68,7 @@ from ranvier.engine.modes.transaction cimport (
 )
 from ranvier.engine.modes.watch cimport watch_leave
 from ranvier.engine.native.transactions cimport exec_
+from ranvier.engine.persistence.append_buffer cimport appended_offset
 from ranvier.engine.phase cimport (
     CLOSE_ATTACK,
     CLOSE_BUG,
@@ -452,6 +453,7 @@ cdef void run(Call *call):
     if outer == NULL and core.propagation.requests != 0:
         unit_end(core, client)
         client.write_offset = core.replication_offset
+        client.append_offset = appended_offset(core)
     if quick:
         core.timed = command
         core.timed_calls += 1

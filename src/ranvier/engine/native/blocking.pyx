@@ -17,7 +17,7 @@ from ranvier.engine.native.float_text cimport parse_long_double
 from ranvier.engine.native.list_moves cimport MoveRequest, move_element, move_elements, parse_move_request
 from ranvier.engine.native.lists cimport PopRequest, parse_pop_request, pop_and_reply, pop_from_first
 from ranvier.engine.number cimport parse_integer
-from ranvier.engine.persistence.append_buffer cimport APPEND_OFF, appended_of, appended_offset
+from ranvier.engine.persistence.append_buffer cimport APPEND_OFF, appended_of
 from ranvier.engine.replication.stream cimport replication_of
 from ranvier.engine.reply cimport reply_array, reply_bulk, reply_error
 from ranvier.engine.store.entry cimport TYPE_LIST
@@ -183,8 +183,7 @@ cdef void wait(Call *call) noexcept:
 cdef void wait_for_replicas(Call *call, bint local, int64_t replicas, bint on_disk, int64_t timeout_ms) noexcept:
     cdef Acknowledgements awaited
     awaited.local = local
-    # All that was changed before, whoever did it: who waits for its own has that, too.
-    awaited.append_offset = appended_offset(call.core)
+    awaited.append_offset = call.client.append_offset
     awaited.offset = call.client.write_offset
     awaited.replicas = <int>min(replicas, <int64_t>INT32_MAX)
     awaited.on_disk = on_disk
