@@ -144,6 +144,7 @@ def test_a_host_that_waits_for_all_children_disturbs_nothing() -> None:
 class Job:
     def __init__(self, steps: int, error: Exception | None = None) -> None:
         self.steps, self.error, self.total_bytes, self.position = steps, error, 10 * steps, 0
+        self.auxiliary = {b"used-mem": b"1234"}
 
     def step(self, nanoseconds: int) -> bool:
         assert nanoseconds > 0
@@ -168,7 +169,7 @@ def test_a_job_is_loaded_step_by_step() -> None:
     loop.turn()
     figures = loading.figures()
     assert (figures["loading"], figures["loading_loaded_bytes"], figures["loading_total_bytes"]) == (1, 20, 30)
-    assert figures["loading_eta_seconds"] == 3
+    assert (figures["loading_eta_seconds"], figures["loading_rdb_used_mem"]) == (3, 1234)
     assert logged == ["Loading: 20 bytes (66%) in 6 seconds"]
     loop.turn()
     assert told == [(set(), False)]

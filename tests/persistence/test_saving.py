@@ -289,6 +289,7 @@ def test_a4_18_a17_7_loading_answers_loading(start_server: StartServer, tmp_path
         assert int(told["loading_total_bytes"]) == (tmp_path / "dump.rdb").stat().st_size
         assert 0 < int(told["loading_loaded_bytes"]) < int(told["loading_total_bytes"])
         assert 0 < float(told["loading_loaded_perc"]) < 100
+        assert int(told["loading_rdb_used_mem"]) > 10_000, "what the server held that wrote it"
         wire.send(encode_command("SHUTDOWN"))
         assert wire.read_to_end() == (b"", "eof")
     assert slow.process.wait(15) == 0

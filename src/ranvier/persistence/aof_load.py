@@ -80,6 +80,7 @@ class AppendOnlyLoad:
         self._index = -1
         self._mapping: Mapping | None = None
         self._snapshot: SnapshotLoader | None = None
+        self.auxiliary: dict[bytes, bytes] = {}     # of the base, if it is a snapshot
         self._loaded_bytes = 0                      # of the parts before this one
         self._started = self._part_started = time.monotonic()
         self.sizes = [self._size(part) for part in self._parts]
@@ -155,6 +156,7 @@ class AppendOnlyLoad:
                 any_version=configuration.rdb_version_check == "relaxed",
                 delay_microseconds=configuration.key_load_delay,
             )
+            self.auxiliary = self._snapshot.auxiliary
         else:
             self._replay.load(data)
         return True

@@ -30,6 +30,10 @@ class Job(Protocol):
     def total_bytes(self) -> int:
         """Bytes that there are to read; 0 when nobody knows."""
 
+    @property
+    def auxiliary(self) -> dict[bytes, bytes]:
+        """What a snapshot has told of itself so far."""
+
     def step(self, nanoseconds: int) -> bool:
         """Go on for so long; True when all is loaded. Raises LoadError, and OSError when it cannot be read."""
 
@@ -106,12 +110,13 @@ class Loading:
             return {}
         passed_ms = self._engine.monotonic_ms - self._began_ms
         position, total = job.position, job.total_bytes
+        memory = job.auxiliary.get(b"used-mem", b"")
         return {
             "loading": int(self._gate is Gate.LOADING),
             "async_loading": int(self._gate is Gate.ASYNC_LOADING),
             "loading_start_time": self._began_wall_ms // 1000,
             "loading_total_bytes": total,
-            "loading_rdb_used_mem": 0,
+            "loading_rdb_used_mem": int(memory) if memory.isdigit() else 0,
             "loading_loaded_bytes": position,
             "loading_loaded_perc": PERCENT * position / total if total else 0.0,
             "loading_eta_seconds": passed_ms * (total - position) // position // 1000 if position and total else 1,

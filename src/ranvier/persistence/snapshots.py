@@ -60,6 +60,10 @@ class SnapshotFile:
     def total_bytes(self) -> int:
         return self.loader.total_bytes
 
+    @property
+    def auxiliary(self) -> dict[bytes, bytes]:
+        return self.loader.auxiliary
+
     def step(self, nanoseconds: int) -> bool:
         done = False
         try:
