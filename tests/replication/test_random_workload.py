@@ -11,13 +11,17 @@ import pytest
 
 from harness.data_set import expect_equal
 from harness.link import FaultyLink
-from harness.process import StartServer
+from harness.process import ServerProcess, StartServer
 from harness.replication import Synchronisations, attach, promote, wait_for_link, wait_until_in_step
 from harness.workload import Workload
 from replication.pairs import OWN
 
 COMMANDS = int(os.environ.get("RANVIER_REPLICATED_COMMANDS", "6000"))
 COMPARED_EVERY = 3_000
+POLICIES = ("allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-ttl")
+PADDING_KEYS = 500          # with an expiry, so that every policy finds something to evict
+PADDING_BYTES = 200
+EVICTED_BYTES = 50_000      # at once, when the limit is set: about half of the padding
 
 
 @pytest.mark.timeout(120 + COMMANDS // 100)
@@ -33,6 +37,42 @@ def test_a_replica_does_as_its_primary(
         workload.run(COMPARED_EVERY)
         wait_until_in_step(replica, primary)
         assert expect_equal(primary, replica, encodings=primary.kind == "ranvier") > 30
+
+
+def limit_memory(server: ServerProcess, policy: str, limit_bytes: int) -> None:
+    with server.connect() as wire:
+        assert wire.call("CONFIG", "SET", "maxmemory-policy", policy, "maxmemory", limit_bytes).text == b"OK"
+
+
+def add_padding(server: ServerProcess) -> None:
+    with server.connect() as wire:
+        wire.call("SELECT", 12)
+        value = b"x" * PADDING_BYTES
+        wire.pipeline([("SET", f"padding:{number}", value, "EX", 1000 + number) for number in range(PADDING_KEYS)])
+
+
+@pytest.mark.timeout(120 + COMMANDS // 50)
+@pytest.mark.parametrize("pair", [(OWN, "valkey"), (OWN, OWN), ("valkey", OWN)], ids="-".join)
+def test_a_replica_loses_what_its_primary_evicts(
+    pair: tuple[str, str], start_one: StartServer, request: pytest.FixtureRequest
+) -> None:
+    """Nothing else, however small its own limit is: a replica does not evict (replica-ignore-maxmemory)."""
+    primary, replica = (start_one(kind) for kind in pair)
+    attach(replica, primary)
+    workload = Workload(primary, int(request.config.getoption("--seed")))
+    for policy in POLICIES:
+        limit_memory(primary, policy, 0)
+        add_padding(primary)
+        before = int(primary.info("stats")["evicted_keys"])
+        limit_memory(primary, policy, int(primary.info("memory")["used_memory"]) - EVICTED_BYTES)
+        limit_memory(replica, policy, 1)
+        workload.run(max(300, COMMANDS // len(POLICIES)))
+        wait_until_in_step(replica, primary)
+        limit_memory(primary, policy, 0)        # or what is asked for the comparison makes it evict more
+        assert int(primary.info("stats")["evicted_keys"]) > before
+        wait_until_in_step(replica, primary)
+        expect_equal(primary, replica, encodings=primary.kind == "ranvier")
+    assert replica.info("stats")["evicted_keys"] == "0"
 
 
 @pytest.mark.timeout(120 + COMMANDS // 100)
