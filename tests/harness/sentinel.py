@@ -17,6 +17,7 @@ NAME = "mymaster"
 # the votes, and try again much later. It needs the majority all the same.
 QUORUM = 1
 DOWN_AFTER_MS = (800, 3_000, 5_000)
+NEVER_DOWN_MS = (60_000, 60_000, 60_000)
 FAILOVER_TIMEOUT_MS = 3_000
 FOUND_SECONDS = 30.0
 # Sentinel asks and tells in its own rhythm, of seconds; a test need not wait for that. What it knows of a replica holds
@@ -96,10 +97,16 @@ class SentinelProcess:
 
 
 class Sentinels:
-    """Three of them. The block begins when each knows the others and `replicas` replicas of the primary."""
+    """Three of them. The block begins when each knows the others and `replicas` replicas of the primary.
 
-    def __init__(self, primary: ServerProcess, *, kind: str = "redis", replicas: int = 1) -> None:
-        self.all: Sequence[SentinelProcess] = [SentinelProcess(kind, primary.port, time) for time in DOWN_AFTER_MS]
+    `down_after_ms`: what each of them takes for the primary's end; on a busy machine one may be silent for a while.
+    """
+
+    def __init__(
+        self, primary: ServerProcess, *, kind: str = "redis", replicas: int = 1,
+        down_after_ms: Sequence[int] = DOWN_AFTER_MS,
+    ) -> None:  # fmt: skip
+        self.all: Sequence[SentinelProcess] = [SentinelProcess(kind, primary.port, time) for time in down_after_ms]
         self._replicas = replicas
 
     def __enter__(self) -> "Sentinels":

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
     """Return as soon as the condition holds; fail when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.process import ServerProcess, StartServer
+from harness.waiting import eventually
 from harness.wire import Wire, encode_command
 
 ROUNDS = int(os.environ.get("RANVIER_KILL_ROUNDS", "2"))
@@ -60,8 +61,11 @@ class Writer:
 
 def kill_under_load(server: ServerProcess, writers: list[Writer], chance: random.Random) -> None:
     threads = [threading.Thread(target=writer.run, args=(server,)) for writer in writers]
+    before = [writer.acknowledged for writer in writers]
     for thread in threads:
         thread.start()
+    eventually(lambda: all(writer.acknowledged > count or writer.failures
+                           for writer, count in zip(writers, before, strict=True)), "everybody writes")
     with server.connect() as wire:
         if chance.random() < 0.5:
             wire.call("BGREWRITEAOF")

@@ -98,7 +98,8 @@ def test_a_long_break_needs_everything_again(pair: tuple[str, str], start_pair: 
 
 def test_a_promoted_replica_goes_on_with_the_history(pair: tuple[str, str], start_pair: StartPair) -> None:
     """The old primary follows it and is told only what it misses (PSYNC2)."""
-    both = start_pair(pair)
+    # A ping of the primary's that the replica does not get any more would make its history another one.
+    both = start_pair(pair, "--repl-ping-replica-period", "600")
     both.workload.run(500)
     attach(both.replica, both.primary)
     both.workload.run(200)

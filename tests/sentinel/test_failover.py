@@ -10,7 +10,7 @@ import pytest
 from harness.data_set import expect_equal, read_data_set
 from harness.process import ServerProcess, StartServer
 from harness.replication import PRIMARY_OPTIONS, attach, wait_for_link, wait_until_in_step
-from harness.sentinel import Sentinels
+from harness.sentinel import NEVER_DOWN_MS, Sentinels
 from harness.waiting import eventually
 from sentinel.clients import NodeWriter, PythonWriter
 
@@ -32,10 +32,13 @@ def start_watched(start_server: StartServer, server_kind: str) -> StartServer:
     return start
 
 
-def role_of(server: ServerProcess) -> str:
-    """"" when the connection that asks is closed meanwhile: Sentinel has all clients of a demoted primary closed."""
+def told(server: ServerProcess, name: str) -> str:
+    """A field of INFO replication; "" when the connection that asks is closed meanwhile.
+
+    Each Sentinel has all clients of a server closed whose role it changes, and they do not wait for each other.
+    """
     try:
-        return server.info("replication")["role"]
+        return server.info("replication").get(name, "")
     except (OSError, EOFError):
         return ""
 
@@ -53,12 +56,12 @@ def test_the_replica_takes_the_place_of_a_killed_primary(
         confirmed = writer.stop_confirming()
         sentinels.wait_for_primary(replica.port, FAILOVER_SECONDS)
         writer.expect_more(50, "after the failover")
-        assert replica.info("replication")["role"] == "master"
+        eventually(lambda: told(replica, "role") == "master", "the replica leads")
         assert "replicaof" not in replica.configuration_path.read_text()
 
         primary.restart()
-        eventually(lambda: role_of(primary) == "slave", "the old primary is made a replica", 30)
-        wait_for_link(primary)
+        eventually(lambda: told(primary, "role") == "slave", "the old primary is made a replica", FAILOVER_SECONDS)
+        eventually(lambda: told(primary, "master_link_status") == "up", "it has the new one's data", FAILOVER_SECONDS)
         assert f"replicaof 127.0.0.1 {replica.port}" in primary.configuration_path.read_text()
     wait_until_in_step(primary, replica)
     held = {key for _, key in read_data_set(replica, [0])}
@@ -80,12 +83,12 @@ def test_a_failover_that_was_asked_for_loses_nothing(start_watched: StartServer)
     """SENTINEL FAILOVER of a healthy pair: the clients of the old primary are sent away by CLIENT KILL."""
     primary, replica = start_watched(OWN), start_watched("redis")
     attach(replica, primary)
-    with Sentinels(primary) as sentinels, PythonWriter(sentinels.addresses) as writer:
+    with Sentinels(primary, down_after_ms=NEVER_DOWN_MS) as sentinels, PythonWriter(sentinels.addresses) as writer:
         writer.expect_more(20, "before")
         with sentinels.all[0].connect() as wire:
             assert wire.call("SENTINEL", "FAILOVER", "mymaster").raw == b"+OK\r\n"
         sentinels.wait_for_primary(replica.port, FAILOVER_SECONDS)
-        eventually(lambda: primary.info("replication")["role"] == "slave", "the old primary follows", 30)
+        eventually(lambda: told(primary, "role") == "slave", "the old primary follows", FAILOVER_SECONDS)
         writer.expect_more(20, "after the failover")
     wait_for_link(primary)
     wait_until_in_step(primary, replica)
