@@ -2,6 +2,8 @@
 
 from libc.stdint cimport SIZE_MAX, int64_t, uint32_t
 
+from ranvier.engine.core cimport Call
+
 from ranvier import limits
 
 
@@ -111,6 +113,11 @@ cdef class Settings:
     def set_effects(self, mask: int) -> None:
         """EFFECT_ bits to switch on: whom the effect call tells of changes."""
         self.core.effects |= mask
+
+
+cdef bint is_made_here(void *core) noexcept nogil:
+    cdef const Call *call = (<Core *>core).call
+    return call != NULL and not call.client.obeyed
 
 
 cdef Settings settings_of(Core *core):

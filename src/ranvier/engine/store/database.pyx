@@ -21,7 +21,7 @@ from ranvier.engine.memory cimport (
 from ranvier.engine.number cimport parse_integer, print_integer
 from ranvier.engine.store.access cimport entry_touch, initial_access
 from ranvier.engine.store.entry cimport (
-    ENCODING_BLOB, ENCODING_INLINE, ENCODING_INTEGER, ENTRY_EXPIRES, ENTRY_FIELDS_EXPIRE,
+    ENCODING_BLOB, ENCODING_INLINE, ENCODING_INTEGER, ENTRY_EXPIRES, ENTRY_FIELDS_EXPIRE, ENTRY_OWN,
     INLINE_VALUE_LIMIT_BYTES, TYPE_STRING,
     Entry, entry_access, entry_drop_expiry, entry_encoding, entry_expiry, entry_head_size, entry_index_layout,
     entry_integer, entry_key, entry_key_length, entry_layout, entry_new, entry_pointer, entry_set_access,
@@ -110,7 +110,8 @@ cdef void unlink_entry(Database *database, uint64_t hash, Entry *entry) noexcept
 
 cdef void expire_entry(Database *database, uint64_t hash, Entry *entry) noexcept:
     """Delete an entry whose time has come, unless that is somebody else's decision (a replica's primary)."""
-    if not database.keyspace.expires_are_deletes:
+    if not database.keyspace.expires_are_deletes \
+            and not (entry.flags & ENTRY_OWN and database.keyspace.own_expires_are_deletes):
         return
     if database.on_expired != NULL:
         database.on_expired(database.on_expired_context, database, entry_key(entry), entry_key_length(entry))
@@ -125,6 +126,7 @@ cdef struct ExpiredBatch:
     size_t seen
     size_t living
     size_t count
+    bint own_only                # the others are the primary's to delete
     Entry *entries[EXPIRED_PER_STEP]
 
 
@@ -136,7 +138,7 @@ cdef void collect_expired(void *context, void *item) noexcept nogil:
     if at_ms >= batch.wall_ms:
         batch.living += 1
         batch.ttl_sum_ms += at_ms - batch.wall_ms
-    elif batch.count < EXPIRED_PER_STEP:
+    elif batch.count < EXPIRED_PER_STEP and (entry.flags & ENTRY_OWN or not batch.own_only):
         batch.entries[batch.count] = entry
         batch.count += 1
 
@@ -150,6 +152,7 @@ cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *se
     cdef int64_t average_ms
     memset(&batch, 0, sizeof(ExpiredBatch))
     batch.wall_ms = database.keyspace.wall_ms
+    batch.own_only = not database.keyspace.expires_are_deletes
     if buckets > database.expires.buckets:
         buckets = database.expires.buckets
     while buckets > 0 and database.expires.count != 0:
@@ -159,7 +162,7 @@ cdef size_t database_expire_slice(Database *database, size_t buckets, size_t *se
         if index >= database.expires.buckets:
             index = database.expires.buckets - 1
         table_visit(&database.expires, index, &collect_expired, &batch)
-        if database.keyspace.expires_are_deletes:
+        if not batch.own_only or database.keyspace.own_expires_are_deletes:
             for i in range(batch.count):
                 entry = batch.entries[i]
                 expire_entry(database, database_hash(database, entry_key(entry), entry_key_length(entry)), entry)
@@ -186,6 +189,7 @@ cdef Entry *database_set_expiry(Database *database, uint64_t hash, Entry *entry,
         return entry
     if entry.flags & ENTRY_EXPIRES:
         entry_write_expiry(entry, at_ms)
+        note_maker(database, entry)
         return entry
     slot = table_find(&database.keys, hash, entry_key(entry), entry_key_length(entry))
     if entry.flags & ENTRY_FIELDS_EXPIRE:
@@ -195,7 +199,17 @@ cdef Entry *database_set_expiry(Database *database, uint64_t hash, Entry *entry,
     if other != NULL:
         other[0] = entry
     table_insert(&database.expires, hash, entry)
+    note_maker(database, entry)
     return entry
+
+
+cdef inline void note_maker(Database *database, Entry *entry) noexcept nogil:
+    """On a replica: whether the expiry is the primary's, or one that nobody else will act on."""
+    if database.keyspace.made_here != NULL:
+        if database.keyspace.made_here(database.on_expired_context):
+            entry.flags |= ENTRY_OWN
+        else:
+            entry.flags &= <uint8_t>~ENTRY_OWN
 
 
 cdef void database_set_volatile(Database *database, uint64_t hash, Entry *entry, bint on) noexcept nogil:
@@ -407,6 +421,7 @@ cdef Entry *database_put(Database *database, uint64_t hash, const char *key, siz
     insert_key(database, hash, entry)
     if entry.flags & ENTRY_EXPIRES:
         table_insert(&database.expires, hash, entry)
+        note_maker(database, entry)
     if entry.flags & ENTRY_FIELDS_EXPIRE:
         table_insert(&database.volatile_hashes, hash, entry)
     return entry

@@ -37,6 +37,7 @@ cdef enum:
 cdef enum EntryFlag:
     ENTRY_EXPIRES = 1        # an int64 of wall-clock milliseconds stands before the key
     ENTRY_FIELDS_EXPIRE = 4  # a hash of which fields expire: it stands in the database's `volatile_hashes`
+    ENTRY_OWN = 8            # on a replica: a client of its own set the expiry, of which the primary does not know
     ENTRY_WIDE = 2           # key longer than 255 bytes: a uint32 key length stands behind the header (8 bytes used)
 
 cdef struct Entry:

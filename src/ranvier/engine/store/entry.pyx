@@ -128,7 +128,7 @@ cdef void entry_drop_expiry(Entry *entry) noexcept nogil:
     cdef size_t head = entry_head_size(entry)
     cdef size_t size = entry_size(entry)
     memmove(<char *>entry + head - 8, <char *>entry + head, size - head)
-    entry.flags &= <uint8_t>~ENTRY_EXPIRES
+    entry.flags &= <uint8_t>~(ENTRY_EXPIRES | ENTRY_OWN)
 
 
 cdef void entry_free_value(Memory *memory, Entry *entry) noexcept nogil:

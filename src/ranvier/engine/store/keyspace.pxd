@@ -19,6 +19,9 @@ cdef struct Garbage:
 # Called with the key that a read missed, or that is new.
 ctypedef void (*key_listener_t)(void *context, void *database, const char *key, size_t length) noexcept
 
+# Whether what runs was asked for by this server's own clients, told by `on_expired_context`.
+ctypedef bint (*made_here_t)(void *context) noexcept nogil
+
 # Time, policy and counters that all databases of a server share; the engine's Core owns it and sets the clock.
 cdef struct Keyspace:
     Memory *memory
@@ -34,6 +37,8 @@ cdef struct Keyspace:
     int64_t expired_fields       # of hashes
     uint64_t random              # xorshift state
     int expires_are_deletes      # 0 on a replica or when paused: expired keys are hidden but not deleted
+    int own_expires_are_deletes  # ... but those whose expiry was set here (ENTRY_OWN) are, on a replica that is written to
+    made_here_t made_here        # NULL but on a replica
     int expired_are_shown        # nonzero while a command of an import source looks keys up
     Garbage *garbage             # queue of what free_garbage works off
     size_t garbage_count
