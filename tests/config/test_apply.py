@@ -21,9 +21,6 @@ class Recorder:
         if hook == self.refusing and self.configuration.maxclients != 10000:
             raise ConfigurationError(self.reason)
 
-    def apply_append_base(self) -> None:
-        self._called("apply_append_base")
-
     def apply_append_only(self) -> None:
         self._called("apply_append_only")
 

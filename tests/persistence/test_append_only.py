@@ -184,7 +184,6 @@ def test_appendonly_yes_is_refused_where_it_cannot_begin() -> None:
         assert w.call("CONFIG", "GET", "appendonly").endswith(b"no\r\n")
         w.disk.room_bytes = None
         assert w.call("SET", "a", "1") == b"+OK\r\n"
-        assert b"snapshot" in w.call("CONFIG", "SET", "aof-use-rdb-preamble", "no")
 
 
 def test_a_number_is_not_given_again_while_its_file_may_still_be_removed() -> None:

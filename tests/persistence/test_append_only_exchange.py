@@ -103,12 +103,20 @@ def check(server: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize("preamble", ["yes", "no"])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_files_of_ranvier_load_elsewhere(start_server: StartServer, reference: str, seed: int) -> None:
-    ours = start_server(*ON, "--aof-timestamp-enabled", "yes" if seed == 1 else "no", clean=False)
+def test_files_of_ranvier_load_elsewhere(
+    start_server: StartServer, reference: str, preamble: str, seed: int
+) -> None:
+    stamps = "yes" if seed == 1 else "no"
+    ours = start_server(*ON, "--aof-timestamp-enabled", stamps, "--aof-use-rdb-preamble", preamble, clean=False)
     wanted = fill(ours, seed)
     ours.stop()
     check(ours)
+    again = start_server(*ON, "--dir", ours.directory.name, clean=False)
+    with again.connect() as wire:
+        assert wire.call("DEBUG", "DIGEST").text == wanted
+    again.stop()
     theirs = start_server(*ON, "--dir", ours.directory.name, kind=reference, clean=False)
     with theirs.connect() as wire:
         assert wire.call("DEBUG", "DIGEST").text == wanted

@@ -116,7 +116,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("aof-rewrite-cpulist", TEXT, "", mutable=False, aliases=("aof_rewrite_cpulist",)),
     Option("aof-rewrite-incremental-fsync", YES_NO, True, used=True),
     Option("aof-timestamp-enabled", YES_NO, False, used=True, apply="apply_append_only"),
-    Option("aof-use-rdb-preamble", YES_NO, True, obeyed="yes", apply="apply_append_base"),
+    Option("aof-use-rdb-preamble", YES_NO, True, used=True),
     Option("appenddirname", FileName("appenddirname", "dirname"), "appendonlydir", mutable=False, used=True),
     Option("appendfilename", FileName("appendfilename"), "appendonly.aof", mutable=False, used=True),
     Option(

@@ -36,9 +36,6 @@ class ApplyTarget(Protocol):
     back, and the hooks that went before it are called again.
     """
 
-    def apply_append_base(self) -> None:
-        """`aof-use-rdb-preamble`, whose other value is refused."""
-
     def apply_append_only(self) -> None:
         """`appendonly`, `appendfsync`, `aof-timestamp-enabled`."""
 

@@ -128,7 +128,7 @@ class AppendOnly:
         files = self.world.files
         files.make_directory(self.directory)
         files.sync_directory(self.world.configuration.dir)
-        manifest = Manifest().with_base(self._name, "rdb", 0)
+        manifest = Manifest().with_base(self._name, self.rewrite.suffix, 0)
         assert manifest.base is not None
         self.world.notice(f"Creating AOF base file {manifest.base.name} on server start")
         self.rewrite.write_base(self.on_disk.path_of(manifest.base))

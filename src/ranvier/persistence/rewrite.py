@@ -1,9 +1,9 @@
 """Rewriting the append-only file: a new base with what there is, in place of all that led to it.
 
-Strategy: another increment begins, a child writes a snapshot of this moment beside the files, and when it is whole it
-gets its name and the manifest names it and that increment alone; the rest is removed. Whatever fails on the way leaves
-the files as they were, with one increment more. Without a descriptor that a child could write to (a simulated disk) the
-base is written at once.
+Strategy: another increment begins, a child writes a snapshot of this moment (or, without aof-use-rdb-preamble, the
+commands that make it) beside the files, and when it is whole it gets its name and the manifest names it and that
+increment alone; the rest is removed. Whatever fails on the way leaves the files as they were, with one increment more.
+Without a descriptor that a child could write to (a simulated disk) the base is written at once.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Rewrite:
         self._owner = owner
         self._file: File | None = None          # that the child writes to
         self._path = ""
+        self._suffix = ""                       # of the base's name
         self._kept_increments = 0
         self._started_ms = 0
         self.scheduled = False
@@ -95,6 +96,12 @@ class Rewrite:
         """Whether the automatic rewrite waits after failures."""
         return self._failures >= FAILURES_BEFORE_DELAY and self._delayed_until_ms > self._world.engine.monotonic_ms
 
+    @property
+    def suffix(self) -> str:
+        """Of a base that is begun now: `rdb`, a snapshot, or `aof`, commands, which do not express functions."""
+        commands = not self._world.configuration.aof_use_rdb_preamble and not self._world.snapshots.functions
+        return "aof" if commands else "rdb"
+
     # ---- how --------------------------------------------------------------------------------------------------------
 
     def start(self) -> bool:
@@ -103,6 +110,7 @@ class Rewrite:
         self.scheduled = False
         self._started_ms = world.engine.monotonic_ms
         self._path = os.path.join(owner.directory, f"temp-rewriteaof-bg-{os.getpid()}.aof")
+        self._suffix = self.suffix
         try:
             if owner.state is State.ON:
                 owner.next_increment()
@@ -149,7 +157,7 @@ class Rewrite:
         configuration, snapshots = self._world.configuration, self._world.snapshots
         self._world.engine.snapshots.write(
             take, auxiliary=snapshots.auxiliary(aof_base=True), functions=snapshots.functions,
-            compress=configuration.rdbcompression, checksum=configuration.rdbchecksum,
+            compress=configuration.rdbcompression, checksum=configuration.rdbchecksum, commands=self.suffix == "aof",
         )
 
     def _fork(self, descriptor: int) -> None:
@@ -161,7 +169,7 @@ class Rewrite:
                 [descriptor], auxiliary=snapshots.auxiliary(aof_base=True), functions=snapshots.functions,
                 compress=configuration.rdbcompression, checksum=configuration.rdbchecksum,
                 delay_microseconds=configuration.rdb_key_save_delay,
-                incremental_sync=configuration.aof_rewrite_incremental_fsync,
+                incremental_sync=configuration.aof_rewrite_incremental_fsync, commands=self._suffix == "aof",
             ),
             self._ended,
         )
@@ -192,7 +200,7 @@ class Rewrite:
         world, owner, disk = self._world, self._owner, self._owner.on_disk
         assert self._file is not None
         base_bytes = self._file.size()
-        manifest = owner.manifest.with_base(world.configuration.appendfilename, "rdb", self._kept_increments)
+        manifest = owner.manifest.with_base(world.configuration.appendfilename, self._suffix, self._kept_increments)
         assert manifest.base is not None
         world.files.rename(self._path, disk.path_of(manifest.base))
         world.notice(f"Successfully renamed the temporary AOF base file {os.path.basename(self._path)} into "

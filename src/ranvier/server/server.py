@@ -376,10 +376,6 @@ class Server:
 
     # ---- options that changed ---------------------------------------------------------------------------------------
 
-    def apply_append_base(self) -> None:
-        if not self.configuration.aof_use_rdb_preamble:
-            raise ConfigurationError("the base of an append-only file is always a snapshot")
-
     def apply_append_only(self) -> None:
         try:
             self.append_only.options_changed()

@@ -22,6 +22,7 @@ cdef struct SnapshotWrite:
     size_t announcement_length
     const uint8_t *mark                  # ... behind it all, for a peer that cannot be told the length before
     size_t mark_length
+    bint as_commands                     # requests instead of a snapshot; nothing stands around them
     bint checksum
     uint64_t crc                         # of what was handed over
     flush_t flush                        # where the bytes go

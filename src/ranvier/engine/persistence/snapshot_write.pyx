@@ -15,6 +15,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 from ranvier.engine.clocks cimport ranvier_wait
 from ranvier.engine.core cimport Core
 from ranvier.engine.memory cimport resize
+from ranvier.engine.persistence.command_write cimport write_key, write_select
 from ranvier.engine.persistence.crc64 cimport crc64
 from ranvier.engine.persistence.snapshot_format cimport (
     OPCODE_DATABASE, OPCODE_END, OPCODE_EXPIRY_MS, OPCODE_FREQUENCY, OPCODE_IDLE, OPCODE_SIZES,
@@ -55,6 +56,7 @@ cdef void snapshot_begin(SnapshotWrite *self, Core *core, int version, bint comp
     self.core = core
     self.crc = self.keys = self.bytes = 0
     self.progress = NULL
+    self.as_commands = False
     self.delay_microseconds = 0
     writer_begin(&self.writer, &core.memory, version, compress)
     self.writer.data = <uint8_t *>resize(&core.memory, self.writer.data, BUFFER_BYTES)
@@ -88,6 +90,10 @@ cdef void save_item(void *context, void *item) noexcept nogil:
     cdef int64_t at_ms = entry_expiry(entry)
     if writer.failed:
         return
+    if self.as_commands:
+        write_key(writer, entry)
+        key_is_written(self)
+        return
     if at_ms >= 0:
         write_byte(writer, OPCODE_EXPIRY_MS)
         write_u64(writer, <uint64_t>at_ms)
@@ -100,12 +106,16 @@ cdef void save_item(void *context, void *item) noexcept nogil:
     write_byte(writer, entry_rdb_type(entry, writer.memory, writer.version))
     write_string(writer, entry_key(entry), entry_key_length(entry))
     save_entry(writer, entry)
+    key_is_written(self)
+
+
+cdef void key_is_written(SnapshotWrite *self) noexcept nogil:
     self.keys += 1
     if self.delay_microseconds != 0:
         wait_microseconds(self.delay_microseconds, self.keys)
     if self.progress != NULL and (self.keys % KEYS_PER_PROGRESS == 0 or self.delay_microseconds != 0) \
             and not self.progress(self.context):
-        writer.failed = True
+        self.writer.failed = True
 
 
 cdef inline void prefetch_bucket(const Table *table, size_t index) noexcept nogil:
@@ -122,11 +132,14 @@ cdef void write_database(SnapshotWrite *self, Database *database) noexcept nogil
     cdef size_t i
     if database.keys.count == 0:
         return
-    write_byte(&self.writer, OPCODE_DATABASE)
-    write_length(&self.writer, <uint64_t>database.index)
-    write_byte(&self.writer, OPCODE_SIZES)
-    write_length(&self.writer, database.keys.count)
-    write_length(&self.writer, database.expires.count)
+    if self.as_commands:
+        write_select(&self.writer, database.index)
+    else:
+        write_byte(&self.writer, OPCODE_DATABASE)
+        write_length(&self.writer, <uint64_t>database.index)
+        write_byte(&self.writer, OPCODE_SIZES)
+        write_length(&self.writer, database.keys.count)
+        write_length(&self.writer, database.expires.count)
     for i in range(database.keys.buckets):
         prefetch_bucket(&database.keys, i + BUCKETS_AHEAD)
         table_visit(&database.keys, i, &save_item, self)
@@ -150,6 +163,9 @@ cdef bint snapshot_write(SnapshotWrite *self) noexcept nogil:
         write_database(self, self.core.databases[i])
         if writer.failed:
             return False
+    if self.as_commands:
+        writer_flush(writer)
+        return not writer.failed
     write_byte(writer, OPCODE_END)
     writer_flush(writer)
     if self.checksum:

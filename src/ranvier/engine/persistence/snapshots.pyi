@@ -23,6 +23,7 @@ class Snapshots:
         checksum: bool = True,
         eof_mark: bytes = b"",
         delay_microseconds: int = 0,
+        commands: bool = False,
     ) -> int: ...
     def start_child(
         self,
@@ -37,6 +38,7 @@ class Snapshots:
         delay_microseconds: int = 0,
         incremental_sync: bool = True,
         patience_seconds: float = 60.0,
+        commands: bool = False,
     ) -> tuple[int, int]: ...
     def load(
         self,

@@ -108,22 +108,26 @@ cdef class Snapshots:
         snapshot.delay_microseconds = delay_microseconds
 
     def write(self, take: object, *, int version=RDB_VERSION_FIELD_EXPIRY, list auxiliary=None, list functions=None,
-              bint compress=True, bint checksum=True, bytes eof_mark=b"", int delay_microseconds=0) -> int:
+              bint compress=True, bint checksum=True, bytes eof_mark=b"", int delay_microseconds=0,
+              bint commands=False) -> int:
         """Write a snapshot here and now: `take(bytes)` gets it piece by piece; what it raises is raised. Bytes written.
 
         `version`: the newest that may be written. 10 is written unless a value needs 80 (fields that expire), with the
         magic VALKEY080; SnapshotVersionError names the key if that may not be. `auxiliary`: names and texts that stand
         before the data; `functions`: libraries as they were loaded. `compress`: long strings (LZF). `checksum`: else it
         is 0. `eof_mark`: the snapshot is announced as `$EOF:mark` and a line end, and followed by the mark, as a
-        synchronisation without a known length is. `delay_microseconds`: waited behind every key (tests).
+        synchronisation without a known length is. `delay_microseconds`: waited behind every key (tests). `commands`:
+        requests that make the data set again are written instead, without version, fields, functions and checksum.
         """
         cdef SnapshotWrite snapshot
         cdef ToPython target = ToPython.__new__(ToPython)
         cdef int needed = self.version_for(version)
-        cdef bytes head = self.head(needed, auxiliary, functions)
+        cdef bytes head = b"" if commands else self.head(needed, auxiliary, functions)
         cdef bytes announcement = announced(eof_mark)
         target.take = take
-        self.begin(&snapshot, needed, head, compress, checksum, announcement, eof_mark, delay_microseconds)
+        self.begin(&snapshot, needed, head, compress, checksum and not commands, announcement, eof_mark,
+                   delay_microseconds)
+        snapshot.as_commands = commands
         snapshot.flush = &hand_to_python
         snapshot.context = <void *>target
         snapshot_write(&snapshot)
@@ -134,7 +138,8 @@ cdef class Snapshots:
 
     def start_child(self, list descriptors, *, int version=RDB_VERSION_FIELD_EXPIRY, list auxiliary=None,
                     list functions=None, bint compress=True, bint checksum=True, bytes eof_mark=b"",
-                    int delay_microseconds=0, bint incremental_sync=True, double patience_seconds=60.0) -> tuple:
+                    int delay_microseconds=0, bint incremental_sync=True, double patience_seconds=60.0,
+                    bint commands=False) -> tuple:
         """Fork a child that writes the data set as it is now to every descriptor; (pid, pipe to read its reports from).
 
         Options as for `write`. The child closes every other descriptor, synchronises files, and gives a socket up that
@@ -146,7 +151,7 @@ cdef class Snapshots:
         """
         cdef SnapshotChild child
         cdef int needed = self.version_for(version)
-        cdef bytes head = self.head(needed, auxiliary, functions)
+        cdef bytes head = b"" if commands else self.head(needed, auxiliary, functions)
         cdef bytes announcement = announced(eof_mark)
         cdef int pid
         cdef int64_t begin_ns
@@ -163,7 +168,9 @@ cdef class Snapshots:
         child.pipe = writing
         child.incremental = incremental_sync
         child.patience_ms = <int>(patience_seconds * 1000) if patience_seconds > 0 else -1
-        self.begin(&child.snapshot, needed, head, compress, checksum, announcement, eof_mark, delay_microseconds)
+        self.begin(&child.snapshot, needed, head, compress, checksum and not commands, announcement, eof_mark,
+                   delay_microseconds)
+        child.snapshot.as_commands = commands
         begin_ns = now_ns()
         with nogil:
             pid = snapshot_fork(&child)
