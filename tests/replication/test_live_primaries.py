@@ -115,6 +115,8 @@ def test_failover(one: str, other: str, start_server: StartServer) -> None:
     write(primary, 1, True)
     follow(replica, primary)
     write(primary, 2, True)
+    # The replica's side of the link is up before its acknowledgement has put it online.
+    eventually(lambda: "state=online" in primary.info("replication")["slave0"], "the primary has it online")
     assert call(primary, "FAILOVER", "TO", "127.0.0.1", replica.port) == b"+OK\r\n"
     eventually(lambda: replica.info("replication")["role"] == "master", "the replica leads")
     eventually(lambda: primary.info("replication")["master_failover_state"] == "no-failover", "it is over")

@@ -37,7 +37,7 @@ cdef struct Keyspace:
     int64_t expired_fields       # of hashes
     uint64_t random              # xorshift state
     int expires_are_deletes      # 0 on a replica or when paused: expired keys are hidden but not deleted
-    int own_expires_are_deletes  # ... but those whose expiry was set here (ENTRY_OWN) are, on a replica that is written to
+    int own_expires_are_deletes  # ... but, on a replica, those whose expiry was set here (ENTRY_OWN) are
     made_here_t made_here        # NULL but on a replica
     int expired_are_shown        # nonzero while a command of an import source looks keys up
     Garbage *garbage             # queue of what free_garbage works off
