@@ -187,12 +187,30 @@ def test_always_answers_for_nothing_that_has_no_room(start_server: StartServer) 
         expect_values(wire, range(written))
 
 
-def test_what_cannot_be_written_at_the_end_is_told(start_server: StartServer) -> None:
+def test_an_end_that_would_lose_changes_is_refused(start_server: StartServer) -> None:
+    server = start_server(*ON, clean=False)
+    with server.connect() as wire:
+        with without_room(server):
+            written = write_until_refused(wire)
+            assert wire.call("SHUTDOWN").text == b"ERR Errors trying to SHUTDOWN. Check logs."
+            server.process.terminate()
+            eventually(lambda: server.log_path.read_text().count("can't exit") == 2, "SIGTERM is refused, too")
+            expect_values(wire, range(written))
+        server.process.terminate()
+        assert server.process.wait(15) == 0
+    server.restart()
+    with server.connect() as wire:
+        expect_values(wire, range(written))
+
+
+@pytest.mark.parametrize("word", ["FORCE", "NOSAVE"])
+def test_an_end_that_loses_changes_is_told(start_server: StartServer, word: str) -> None:
     server = start_server(*ON, clean=False)
     with server.connect() as wire, without_room(server):
         write_until_refused(wire)
-        server.stop()
-    assert is_told(server, "bytes of changes cannot be written to the AOF file: they are lost.")
+        wire.send_command("SHUTDOWN", word)
+        assert server.process.wait(15) == 0
+    assert is_told(server, "bytes of changes cannot be written to the AOF file, which ends without them.")
 
 
 @BOTH

@@ -78,7 +78,9 @@ def kill_under_load(server: ServerProcess, writers: list[Writer], chance: random
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_acknowledged_write_is_there(start_server: StartServer, policy: str) -> None:
     chance = random.Random(POLICIES.index(policy))
-    options = ["--appendonly", "yes", "--appendfsync", policy, "--auto-aof-rewrite-min-size", "20kb"]
+    preamble = "no" if policy == "no" else "yes"
+    options = ["--appendonly", "yes", "--appendfsync", policy, "--auto-aof-rewrite-min-size", "20kb",
+               "--aof-use-rdb-preamble", preamble]
     first = server = start_server(*options, clean=False)
     writers = [Writer(number) for number in range(WRITERS)]
     for round_number in range(ROUNDS):

@@ -52,6 +52,7 @@ class Universe:
         configuration = Configuration.of({
             "port": 0, "save": "", "dir": DIRECTORY, "appendonly": True, "appendfsync": self.policy,
             "loglevel": "nothing", "auto-aof-rewrite-min-size": 2000, "auto-aof-rewrite-percentage": 50,
+            "aof-use-rdb-preamble": self.random.random() < 0.5,
         })
         background = BackgroundInTime(self.clock, self.random, LONGEST_SYNC_MS)
         server = Server(configuration, ServerLog(level="nothing"), self.clock, self.disk, background)

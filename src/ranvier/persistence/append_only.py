@@ -230,13 +230,17 @@ class AppendOnly:
         self._enter(State.OFF)
         self._settle_gate(None, None)
 
+    def unwritten_bytes(self) -> int:
+        """Write what waits; how much of it cannot be written."""
+        self.flush(force=True)
+        return self._buffer.length if self._file is not None else 0
+
     def finish(self) -> None:
         """Write and sync everything: the server ends, or stops to append. What fails is logged."""
         if self._file is None:
             return
-        self.flush(force=True)
-        if self._buffer.length:
-            self.world.warn(f"{self._buffer.length} bytes of changes cannot be written to the AOF file: they are lost.")
+        if unwritten := self.unwritten_bytes():
+            self.world.warn(f"{unwritten} bytes of changes cannot be written to the AOF file, which ends without them.")
         self.world.notice("Calling fsync() on the AOF file.")
         try:
             self._file.sync()

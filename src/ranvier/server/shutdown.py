@@ -112,13 +112,17 @@ class Shutdown:
         """The final snapshot, if there is to be one; a child that writes is of no use any more.
 
         It is made when the end begins: from here on no client changes anything, and whoever asked learns at once when
-        it fails. Raises CommandError then: the server goes on.
+        it fails. Raises CommandError then: the server goes on. So it does when what has been answered for cannot be
+        written to the append-only file.
         """
         server = self._server
         if server.children.kind is ChildKind.SNAPSHOT:
             server.log.log(WARNING, "There is a child saving an .rdb. Killing it!")
             server.children.kill()
         self._end_rewrite(flags)
+        if not flags.force and flags.save is not False and server.append_only.unwritten_bytes():
+            server.log.log(WARNING, "Changes cannot be written to the AOF file, can't exit.")
+            raise CommandError(FAILED)
         wanted = server.snapshots.points if flags.save is None else flags.save
         if not wanted or server.loading.active:
             return
