@@ -28,7 +28,6 @@ COMES_WITH = {
     "BGREWRITEAOF": "persistence", "BGSAVE": "persistence", "LASTSAVE": "persistence", "SAVE": "persistence",
     "FAILOVER": "replication", "PSYNC": "replication", "REPLCONF": "replication", "REPLICAOF": "replication",
     "ROLE": "replication", "SLAVEOF": "replication", "SYNC": "replication",
-    "MODULE": "not planned: binary modules are written against another server's memory layout",
     "array": "not planned: a type that Redis 8.8 alone has",
     "vector-set": "not planned: a type that Redis 8 alone has",
     "BACKUP": "not planned: Redis 8.10 alone has it",

@@ -201,6 +201,9 @@ class Server(Protocol):
     skip_checksums: bool
     """Whether RESTORE believes payloads without looking at their checksums (DEBUG)."""
 
+    def warn(self, text: str) -> None:
+        """A line for the log that somebody should read."""
+
     @property
     def lfu(self) -> bool:
         """Whether maxmemory-policy is one of the LFU policies."""

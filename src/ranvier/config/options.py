@@ -156,6 +156,7 @@ class Configuration:
     databases = Attribute[int]("databases")
     dbfilename = Attribute[str]("dbfilename")
     enable_debug_command = Attribute[str]("enable-debug-command")
+    enable_module_command = Attribute[str]("enable-module-command")
     hash_max_listpack_entries = Attribute[int]("hash-max-listpack-entries")
     hash_max_listpack_value_bytes = Attribute[int]("hash-max-listpack-value")
     hll_sparse_max_bytes = Attribute[int]("hll-sparse-max-bytes")

@@ -245,7 +245,7 @@ def _is_denied(server: Server, address: str) -> bool:
 
 def _let_in(server: Server, client: ClientHandle) -> None:
     """What depends on whom it is that has come."""
-    client.set_gate(Gate.PROTECTED, not server.debug_allowed(client))
+    client.set_gate(Gate.PROTECTED, not (server.allows("DEBUG", client) and server.allows("MODULE", client)))
     server.total_connections += 1
 
 

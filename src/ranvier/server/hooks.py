@@ -70,7 +70,8 @@ class EngineHooks:
                     return None
             if rule.gate & closed and rule.gate is Gate.PROTECTED:
                 name = command.name.partition(" ")[0]
-                return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
+                if not self._server.allows(name, client):
+                    return (rule.reply % (name, f"enable-{name.lower()}-command")).encode()
             if rule.gate & closed and rule.gate in (Gate.NO_MULTI, Gate.SUBSCRIBED):
                 return (rule.reply % command.full_name).encode()
             if rule.gate & closed and rule.gate is Gate.DISK_ERROR:

@@ -284,9 +284,10 @@ class Server:
         wanted = limits.ADMIN_SPARE_DESCRIPTORS if any(listener.admin for listener in self.listeners) else 0
         self.spare_descriptors.fill(wanted)
 
-    def debug_allowed(self, client: ClientHandle) -> bool:
-        """Whether enable-debug-command lets this client run DEBUG."""
-        setting = self.configuration.enable_debug_command
+    def allows(self, name: str, client: ClientHandle) -> bool:
+        """Whether enable-debug-command or enable-module-command lets this client run DEBUG or MODULE."""
+        options = {"DEBUG": self.configuration.enable_debug_command, "MODULE": self.configuration.enable_module_command}
+        setting = options[name]
         return setting == "yes" or (
             setting == "local" and (client.unix_socket or client.address.startswith(("127.", "[::1]")))
         )
