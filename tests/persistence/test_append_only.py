@@ -323,6 +323,7 @@ def lay(directory: Path, content: bytes, manifest: str = FIRST) -> Path:
         (SET_B[:-3], "short read"), (b"*3\r\n$", "short read"), (SET_B[:8] + b"\0" * 100, "short read"),
         (b"\0" * 5000, "short read"), (encode_command("MULTI") + SET_B, "Revert incomplete MULTI/EXEC"),
         (encode_command("MULTI") + SET_B + encode_command("EXEC")[:-1], "short read"),
+        (encode_command("MULTI") + SET_B + SET_B[:8] + b"\0" * 100, "Revert incomplete MULTI/EXEC"),
     ],
 )
 def test_a_torn_tail_is_cut_off(start_server: StartServer, tmp_path: Path, torn: bytes, line: str) -> None:
@@ -348,6 +349,10 @@ def test_a_torn_tail_is_cut_off(start_server: StartServer, tmp_path: Path, torn:
         (SET_A + b"x" + SET_B, 27, "Bad file format"), (SET_A + b"\0" * 9 + SET_B, 27, "Bad file format"),
         (SET_A.replace(b"$1\r\na", b"$7\r\na") + SET_B * 5, 0, "Bad file format"),
         (SET_A.replace(b"$1\r\na", b"$9999\r\na") + SET_B, 0, "others follow it"),
+        (encode_command("MULTI") + SET_A.replace(b"$1\r\na", b"$9999\r\na") + encode_command("EXEC") + SET_B, 15,
+         "others follow it"),
+        (encode_command("MULTI") + SET_A + encode_command("multi") + SET_B, 42, "MULTI inside of a transaction"),
+        (SET_A + encode_command("EXEC") + SET_B, 27, "EXEC without a transaction"),
         (SET_A + encode_command("SEX", "b") + SET_B, 27, "unknown command 'SEX'"),
         (SET_A + encode_command("SET", "b") + SET_B, 27, "wrong number of arguments"),
         (b"REDIS0011junk", 0, "Error reading the RDB base file"),
@@ -370,16 +375,17 @@ def test_a_damaged_file_ends_the_server_with_the_offset(tmp_path: Path, content:
     [
         ("file x seq\n", "Invalid AOF manifest file format"),
         (f"{FIRST}file gone seq 2 type i\n", "Unable to obtain the AOF file gone length"),
-        (f"{FIRST}file {NAME}.manifest seq 2 type i\n", "Fatal error: the truncated file"),
+        (f"{FIRST}file {NAME}.manifest seq 2 type i\n", "Fatal error: the truncated file is not the last file"),
     ],
 )
 def test_files_that_do_not_fit_together_end_the_server(tmp_path: Path, manifest: str, line: str) -> None:
-    lay(tmp_path, SET_A + b"*3", manifest)
+    path = lay(tmp_path, SET_A + b"*3", manifest)
     outcome = run_to_end(
         "ranvier", ["--port", "0", "--unixsocket", str(tmp_path / "s"), "--dir", str(tmp_path), *ON]
     )
     assert outcome.returncode == 1
     assert line in outcome.stdout
+    assert path.read_bytes() == SET_A + b"*3", "or the next start would not know of it"
 
 
 def test_a_file_of_the_old_kind_is_taken_over(start_server: StartServer, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ranvier.persistence.environment import Environment
 
 SNAPSHOT_MAGICS: Final = (b"REDIS", b"VALKEY")
+SNAPSHOT_SUFFIX: Final = ".base.rdb"
 CANDIDATES: Final = 1000  # places behind a torn request that are looked at for whole ones
 ADVICE: Final = "Make a backup of your AOF file, then use redis-check-aof --fix <filename.manifest>."
 
@@ -147,6 +148,8 @@ class AppendOnlyLoad:
             text = f"Fatal error: can't open the append log file {self._part.name} for reading: {error.strerror}"
             raise self._refused(text) from error
         data = self._mapping.data
+        if not data and self._part.kind == BASE and self._part.name.endswith(SNAPSHOT_SUFFIX):
+            raise self._refused(f"The RDB base file {self._part.name} is empty: no snapshot is, not even of no keys")
         if bytes(data[:6]).startswith(SNAPSHOT_MAGICS):
             self._world.notice("Reading RDB base file on AOF loading...")
             # What has expired was there when the requests behind it were made: they say themselves when it went.
@@ -169,7 +172,8 @@ class AppendOnlyLoad:
                 return
         except SnapshotError as error:
             self._world.warn(str(error))
-            raise self._refused(f"Error reading the RDB base file {self._part.name}, AOF loading aborted") from error
+            text = f"Error reading the RDB base file {self._part.name}, AOF loading aborted"
+            raise self._refused(text, error.offset) from error
         position = self._snapshot.position
         self._world.snapshots.loaded(self._snapshot)
         self._snapshot = None
@@ -179,27 +183,9 @@ class AppendOnlyLoad:
         try:
             return self._replay.step(nanoseconds)
         except ReplayError as error:
-            if self._is_zero_tail(error):
+            if self._is_last() and self._replay.is_torn_before_zeros():
                 return True
             raise self._damaged(error.reason, error.offset) from error
-
-    def _is_zero_tail(self, error: ReplayError) -> bool:
-        """Whether the request at which loading failed is torn, and nothing but zeros follow; then it is seen as torn.
-
-        A whole request cannot be made of a part of itself, so nothing more is run.
-        """
-        assert self._mapping is not None
-        data = self._mapping.data
-        end = len(data)
-        while end > error.offset and data[end - 1] == 0:
-            end -= 1
-        if end == len(data) or not self._is_last():
-            return False
-        self._replay.load(data[:end], error.offset)
-        try:
-            return bool(self._replay.step(0))
-        except ReplayError:
-            return False
 
     def _is_last(self) -> bool:
         return self._index + 1 == len(self._parts)
@@ -209,7 +195,7 @@ class AppendOnlyLoad:
         assert self._mapping is not None
         replay, name = self._replay, self._part.name
         size, whole, torn_at = len(self._mapping.data), replay.whole, replay.position
-        if whole < size and not replay.in_transaction:
+        if torn_at < size:
             self._refuse_hidden_requests(torn_at)
         if replay.errors:
             shown = (replay.error or b"").decode("utf-8", "replace")
@@ -248,6 +234,9 @@ class AppendOnlyLoad:
                 f"{ADVICE} 2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and "
                 "restart the server."
             )
+        if not self._is_last():
+            raise self._refused("Fatal error: the truncated file is not the last file: "
+                                f"{name} ends behind byte {whole}")
         self._world.warn(f"!!! Warning: short read while loading the AOF file {name}!!!")
         self._world.warn(f"!!! Truncating the AOF {name} at offset {whole} !!!")
         try:
@@ -260,8 +249,6 @@ class AppendOnlyLoad:
         except OSError as error:
             raise self._refused(f"Error truncating the AOF file {name}: {error.strerror}") from error
         self._world.warn(f"AOF {name} loaded anyway because aof-load-truncated is enabled")
-        if not self._is_last():
-            raise self._refused("Fatal error: the truncated file is not the last file")
 
     def _end(self) -> None:
         self.close()

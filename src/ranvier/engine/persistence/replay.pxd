@@ -27,6 +27,7 @@ cdef class Replay:
     cdef int gather(self) except -1
     cdef int scan(self, size_t at, size_t *after) except -1
     cdef bint known(self) except -1
+    cdef bint in_order(self) except -1
     cdef str argument(self, Request *request, size_t index)
     cdef void run(self) except *
     cdef void execute(self) except *

@@ -12,7 +12,8 @@ Format: RESP arrays of bulk strings, and lines that begin with `#`, which are no
 """
 
 from libc.stdint cimport uint32_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memchr
+from posix.strings cimport strncasecmp
 
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.command_table cimport CommandTable
@@ -130,11 +131,29 @@ cdef class Replay:
     def begins_request(self, size_t at) -> bool:
         """Whether a whole request of a known command stands there."""
         cdef size_t after = 0
-        cdef bint found, in_transaction = self.in_transaction
+        cdef bint found
         found = self.scan(at, &after) == FOUND_REQUEST and self.batch.request_count > 0 and self.known()
-        self.in_transaction = in_transaction
         batch_clear(&self.batch)
         return found
+
+    def is_torn_before_zeros(self) -> bool:
+        """After a ReplayError: whether nothing but zeros follow what is a part of a request, and of nothing else.
+
+        If so, they and that part are the end of the bytes from now on: an incomplete request, as `step` leaves it.
+        """
+        cdef size_t after = 0, length = self.length
+        cdef int found
+        if self.complaint is None:
+            return False
+        while self.length > self.end and self.data[self.length - 1] == 0:
+            self.length -= 1
+        if self.length < length:
+            found = self.scan(self.end, &after)
+            batch_clear(&self.batch)
+            if found == FOUND_END or found == FOUND_INCOMPLETE:
+                return True
+        self.length = length
+        return False
 
     cdef int gather(self) except -1:
         """Fill the batch with what follows, as far as it is right."""
@@ -146,7 +165,7 @@ cdef class Replay:
             found = self.scan(at, &after)
             if found != FOUND_REQUEST:
                 break
-            if self.data[at] == c"*" and not self.known():
+            if self.data[at] == c"*" and not (self.known() and self.in_order()):
                 self.batch.request_count -= 1
                 found = FOUND_WRONG
                 break
@@ -227,10 +246,21 @@ cdef class Replay:
                 or command.arity < 0 and <int64_t>request.count < -command.arity):
             self.complaint = f"wrong number of arguments for '{command.name[:command.name_length].decode()}' command"
             return False
-        if args[0].length == 5 and memcmp(command.name, b"multi", 5) == 0:
-            self.in_transaction = True
-        elif args[0].length == 4 and memcmp(command.name, b"exec", 4) == 0:
-            self.in_transaction = False
+        return True
+
+    cdef bint in_order(self) except -1:
+        """Whether the last request of the batch, which is known, may stand there: transactions begin, then end.
+
+        Where one begins twice or ends twice, a part of the file is missing, and with it what EXEC would have run.
+        """
+        cdef Arg *name = self.batch.args + self.batch.requests[self.batch.request_count - 1].first
+        cdef bint begins = name.length == 5 and strncasecmp(name.data, b"multi", 5) == 0
+        cdef bint ends = name.length == 4 and strncasecmp(name.data, b"exec", 4) == 0
+        if begins and self.in_transaction or ends and not self.in_transaction:
+            self.complaint = f"Bad file format ({'MULTI inside of' if begins else 'EXEC without'} a transaction)"
+            return False
+        if begins or ends:
+            self.in_transaction = begins
         return True
 
     cdef str argument(self, Request *request, size_t index):
