@@ -1,5 +1,6 @@
 """The engine's replay: requests of a file, run again, and the byte at which a file is wrong."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -157,6 +158,17 @@ def test_a_request_that_blocks_is_no_part_of_a_file(server: Server) -> None:
             replay.step(LONG_NS)
 
 
+def test_modes_of_a_client_are_no_part_of_a_file_and_do_no_harm(server: Server) -> None:
+    """Nobody writes such files; who is given one reads it to its end, and answers nobody."""
+    run(server, requests(
+        "SUBSCRIBE a", "PUBLISH a b", "UNSUBSCRIBE", "PUNSUBSCRIBE x", "SSUBSCRIBE s", "HELLO 3", "CLIENT TRACKING ON",
+        "GET a", "SET a 1", "CLIENT REPLY OFF", "CLIENT REPLY SKIP", "MONITOR", "SET a 2", "RESET", "WATCH a",
+        "LPUSH a x", "CLIENT NO-TOUCH OFF", "LPUSH a x", "SET a 3",
+    ))
+    with memory_client(server) as client:
+        assert client.talk(b"GET a\r\nPUBSUB CHANNELS\r\nCLIENT LIST\r\n").startswith(b"$1\r\n3\r\n*0\r\n$")
+
+
 def test_what_was_collected_is_replayed_to_the_same(server: Server) -> None:
     buffer = server.engine.append_buffer
     buffer.set_timestamps(True)
@@ -182,3 +194,19 @@ def test_what_was_collected_is_replayed_to_the_same(server: Server) -> None:
         buffer.end()
         run(server, bytes(taken))
         assert client.talk(b"DEBUG DIGEST\r\n") == wanted
+
+
+def fail_to_load() -> None:
+    """The error and the frame of this function refer to each other, and the frame to the server."""
+    with memory_server() as running, replay_on(running) as replay:
+        replay.load(b"no request")
+        with pytest.raises(ReplayError) as caught:
+            replay.step(LONG_NS)
+        assert caught.value.offset == 0
+
+
+def test_what_an_error_keeps_of_a_replay_outlives_the_engine() -> None:
+    """As a program's server does that could not load. What is collected first is the collector's choice."""
+    for _ in range(20):
+        fail_to_load()
+    gc.collect()

@@ -234,7 +234,8 @@ def test_nothing_is_answered(server: Server, primary: FakePrimary, client: Memor
     primary.heard()
     primary.send(b"".join(encode_command(*words) for words in (
         ("PING",), ("NOSUCH",), ("GET",), ("LPUSH", "l", "1"), ("INCR", "l"), ("CLIENT", "REPLY", "ON"), ("PING",),
-        ("SET", "big", "v" * 50_000), ("GET", "big"), ("BLPOP", "nosuch", "0"), ("INCR", "n"),
+        ("SET", "big", "v" * 50_000), ("GET", "big"), ("BLPOP", "nosuch", "0"), ("SUBSCRIBE", "c"),
+        ("UNSUBSCRIBE",), ("PUNSUBSCRIBE", "c"), ("INCR", "n"),
     )))
     assert primary.heard() == b""
     assert ask(client, "GET", "n") == b"$1\r\n1\r\n"

@@ -9,6 +9,7 @@ cdef struct Surroundings:
     bint skip                    # the silence is this one request's
     bint no_touch
     bint import_source
+    bint silent                  # by these surroundings: who replays a file is silent without them
     # While it is silent, the output buffer that the peer gets to see:
     Block *head
     Block *tail

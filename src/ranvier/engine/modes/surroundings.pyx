@@ -42,14 +42,14 @@ cdef void fall_silent(Client *client) noexcept nogil:
     mine.pending_write = client.pending_write
     output_begin_unsent(client)
     client.pending_write = True          # so that nothing queues it for the write step
-    client.silent = True
+    client.silent = mine.silent = True
 
 
 cdef void end_silence(Client *client) noexcept nogil:
     cdef Surroundings *mine = surroundings_of(client)
-    if not client.silent:
+    if mine == NULL or not mine.silent:
         return
-    client.silent = False
+    client.silent = mine.silent = False
     output_free(client)
     client.head = mine.head
     client.tail = mine.tail
@@ -95,7 +95,7 @@ cdef void surroundings_end(Client *client) noexcept nogil:
 
 
 cdef bint speak(Client *client) noexcept nogil:
-    cdef bint was_silent = client.silent
+    cdef bint was_silent = client.surroundings != NULL and surroundings_of(client).silent
     end_silence(client)
     return was_silent
 

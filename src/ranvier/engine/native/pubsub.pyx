@@ -57,9 +57,14 @@ cdef void confirm(Client *client, const char *word, int kind, const char *name, 
     reply_integer(client, <int64_t>count)
 
 
+cdef bint lift_silence(Client *client) noexcept:
+    """Confirmations are pushes, which pass in CLIENT REPLY OFF; who is obeyed gets none, as it gets no replies."""
+    return not client.obeyed and speak(client)
+
+
 cdef void subscribe_to(Call *call, int kind) noexcept:
     cdef size_t i
-    cdef bint was_silent = speak(call.client)        # confirmations are pushes
+    cdef bint was_silent = lift_silence(call.client)
     for i in range(1, call.count):
         subscribe(call.client, kind, call.args[i].data, call.args[i].length)
         confirm(call.client, SUBSCRIBED[kind], kind, call.args[i].data, call.args[i].length)
@@ -67,7 +72,7 @@ cdef void subscribe_to(Call *call, int kind) noexcept:
 
 
 cdef void unsubscribe_from(Call *call, int kind) noexcept:
-    cdef bint was_silent = speak(call.client)
+    cdef bint was_silent = lift_silence(call.client)
     confirm_unsubscribed(call, kind)
     hush(call.client, was_silent)
 

@@ -8,7 +8,8 @@ from ranvier.engine.core cimport Batch, Client, Core, Request
 
 
 cdef class Replay:
-    cdef Core *core                  # the engine's, which outlives this object
+    cdef Core *core                  # the engine's
+    cdef object _engine              # is kept: its memory is what the batch is made of
     cdef Client *client
     cdef readonly ClientHandle handle
     cdef Batch batch

@@ -11,6 +11,7 @@ nothing is propagated, and no log, slow log or counter of commands tells of them
 Format: RESP arrays of bulk strings, and lines that begin with `#`, which are notes (as Redis 7 writes `#TS:`).
 """
 
+cimport cython
 from libc.stdint cimport uint32_t
 from libc.string cimport memchr
 from posix.strings cimport strncasecmp
@@ -73,6 +74,7 @@ cdef int64_t header(const char *data, size_t length, char kind, size_t *position
     return number
 
 
+@cython.no_gc_clear
 cdef class Replay:
     """One file's requests. `handle` runs them: a client that was made for it, and shows in no list meanwhile."""
 
@@ -333,6 +335,7 @@ cdef void push(Batch *batch, const char *data, size_t length) noexcept nogil:
 cdef Replay replay_of(Core *core, ClientHandle handle):
     cdef Replay replay = Replay.__new__(Replay)
     replay.core = core
+    replay._engine = <object>core.engine
     replay.handle = handle
     replay.client = &handle.state
     batch_init(&replay.batch, &core.memory, limits.BATCH_REQUESTS)

@@ -1,5 +1,6 @@
 """Python's view of values in RDB form: what DUMP, RESTORE and tests ask for."""
 
+cimport cython
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -47,10 +48,12 @@ def save(DatabaseHandle database not None, bytes key, bint compress=True) -> tup
     return version, saved
 
 
+@cython.no_gc_clear
 cdef class Loaded:
     """A value that was loaded and lies under no key yet: `put` it, or forget it."""
 
-    cdef ClientHandle client         # whose server the memory belongs to
+    cdef ClientHandle client
+    cdef object engine               # is kept: its memory is what the value is made of
     cdef Reader reader
     cdef LoadedValue value
     cdef bytes payload           # what the value's text may lie in
@@ -107,6 +110,7 @@ def load(ClientHandle client not None, bytes payload, int version) -> Loaded | N
     if not payload:
         return None
     loaded.client = client
+    loaded.engine = <object>core.engine
     loaded.payload = payload
     reader_begin(&loaded.reader, &core.memory, &core.encodings, <const uint8_t *><const char *>payload + 1,
                  <size_t>len(payload) - 1)
