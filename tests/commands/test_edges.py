@@ -300,6 +300,20 @@ def test_incrbyfloat_leaves_a_string(both: Wires, number: str) -> None:
         assert ours.raw == theirs.raw, command
 
 
+@pytest.mark.parametrize("number", [
+    "1e39223372036854775807", "-1e5000", "1e-5000", "1e-4950", "1e400", "inf", "0x1p20000",
+])
+def test_numbers_that_no_float_holds(both: Wires, number: str) -> None:
+    """Too large or too small for a long double is no number; "inf" is one."""
+    for command in (
+        ("SET", "f", number), ("INCRBYFLOAT", "f", "1"), ("INCRBYFLOAT", "n", number), ("HSET", "h", "f", number),
+        ("HINCRBYFLOAT", "h", "f", "1"), ("HINCRBYFLOAT", "h", "g", number), ("HGETALL", "h"), ("GET", "n"),
+        ("BLPOP", "l", number), ("ZADD", "z", number, "m"),
+    ):  # fmt: skip
+        ours, theirs = (wire.call(*command) for wire in both)
+        assert ours.raw == theirs.raw, command
+
+
 def test_memory_usage_measures_what_has_expired_and_is_still_there(both: Wires) -> None:
     for wire in both:
         wire.call("DEBUG", "SET-ACTIVE-EXPIRE", "0")
