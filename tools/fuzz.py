@@ -3,7 +3,8 @@
 Each fuzz/fuzz_NAME.c includes the C that Cython generated for one part and links without the interpreter. A finding is
 written to build/fuzz/NAME-crash-…; `python tools/fuzz.py --replay FILE` runs it again. The seed is printed: the same
 seed and time on the same build explores the same inputs (--seed). With --sanitized-tests, the extension modules are
-built with AddressSanitizer and UndefinedBehaviorSanitizer and a part of the test suite runs on them.
+built with AddressSanitizer and UndefinedBehaviorSanitizer and a part of the test suite runs on them (or the tests that
+are named: `python tools/fuzz.py --seconds 0 --sanitized-tests tests/persistence/test_replay.py`).
 """
 
 import argparse
@@ -13,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from differential.protocol_cases import CASES
@@ -32,16 +35,35 @@ COMPILE = [
     *("-fno-pie", "-no-pie", "-Wl,--gc-sections,--unresolved-symbols=ignore-all"),
 ]
 
-# What the sanitized engine is put through: everything that reads what a peer sent, without the long runs.
+# What the sanitized engine is put through: everything that reads what a peer sent or a file holds, without the long
+# runs. Each line is a process of its own, the longest first; as many as there are processors run at a time.
 SANITIZED_TESTS = [
-    *("tests/engine", "tests/differential/test_protocol.py", "tests/differential/test_commands.py"),
-    *("tests/lifecycle/test_reading.py", "tests/lifecycle/test_writing.py", "tests/lifecycle/test_closing.py"),
-    *("tests/modes", "tests/model", "tests/lifecycle/test_slow_subscriber.py"),
-    *("tests/commands", "tests/differential/machines", "tests/persistence"),
+    ["tests/commands"],
+    ["tests/differential/machines"],
+    ["tests/persistence"],
+    ["tests/modes", "tests/model", "tests/keyspace"],
+    ["tests/engine"],
+    [*(
+        f"tests/replication/test_{name}.py"
+        for name in ("hostile", "handshake", "incoming", "link", "primary", "primary_shown", "roles", "transfer")
+    )],
+    ["tests/differential/test_protocol.py", "tests/differential/test_commands.py"],
+    [*(f"tests/lifecycle/test_{name}.py" for name in ("reading", "writing", "closing", "slow_subscriber"))],
 ]
-SANITIZED_TEST_OPTIONS = ["--differential-requests", "120", "--timeout", "600", "-p", "no:cacheprovider"]
+# pytest keeps what the process's descriptor 2 is told until a test has ended; a sanitizer ends it in its middle.
+SANITIZED_TEST_OPTIONS = [
+    *("--differential-requests", "120", "--timeout", "900", "-p", "no:cacheprovider", "--capture=sys"),
+    *("--durations", "5"),
+]
 # Tests that measure memory or processor time, which the sanitizers change by their nature.
 SANITIZED_DESELECTED = "not used_memory and not bounded and not cost_nothing and not enough_requests"
+# How many changed values, files and conversations are tried, of each kind.
+SANITIZED_NUMBERS = {
+    "RANVIER_SNAPSHOT_MUTATIONS": "10000",
+    "RANVIER_APPEND_ONLY_MUTATIONS": "10000",
+    "RANVIER_RESTORE_MUTATIONS": "1000",
+    "RANVIER_HOSTILE_CONVERSATIONS": "2000",
+}
 
 
 def harnesses() -> list[Path]:
@@ -122,31 +144,45 @@ def replay(artifact: Path) -> int:
 
 def sanitizer_environment() -> dict[str, str]:
     """The environment under which an interpreter without sanitizers loads the sanitized engine."""
-    compiler = os.environ.get("CC") or "gcc"
+    compiler = (os.environ.get("CC") or "gcc").split()
     libraries = [
-        subprocess.check_output([compiler, f"-print-file-name={name}"], text=True).strip()
+        subprocess.check_output([*compiler, f"-print-file-name={name}"], text=True).strip()
         for name in ("libasan.so", "libubsan.so")
     ]
     return {
         **os.environ,
         "LD_PRELOAD": " ".join(libraries),
         "PYTHONMALLOC": "malloc",
-        "RANVIER_SNAPSHOT_MUTATIONS": "10000",
+        **SANITIZED_NUMBERS,
         "PYTHONPATH": f"{SANITIZED / 'lib'}{os.pathsep}{ROOT / 'tests'}",
         # The interpreter never frees some of what it allocates: leaks are what tests/lifecycle/test_leaks.py finds.
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
-        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:abort_on_error=1",
     }
 
 
+def run_tests(tests: list[str], more: list[str]) -> bool:
+    """One process of sanitized tests; what it said is printed when it has ended, all of it when something failed."""
+    command = [sys.executable, "-m", "pytest", *tests, "-k", SANITIZED_DESELECTED, *SANITIZED_TEST_OPTIONS, *more]
+    began = time.monotonic()
+    outcome = subprocess.run(
+        command, check=False, cwd=ROOT, env=sanitizer_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )
+    text = outcome.stdout.decode("utf-8", "replace")
+    clean = outcome.returncode == 0
+    print(f"== sanitized: {' '.join(tests)}: {'clean' if clean else f'status {outcome.returncode}'} "
+          f"in {time.monotonic() - began:.0f} s\n{text[-1500:] if clean else text}", flush=True)
+    return clean
+
+
 def sanitized_tests(more: list[str]) -> bool:
-    """Build the engine with sanitizers beside the ordinary build, and run tests on it."""
+    """Build the engine with sanitizers beside the ordinary build, and run tests on it; with `more`, those alone."""
     directories = [f"--build-base={SANITIZED}", f"--build-lib={SANITIZED / 'lib'}"]
     command = [sys.executable, "setup.py", "-q", "build", *directories]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "RANVIER_SANITIZE": "1"})
-    tests = [test for test in SANITIZED_TESTS if (ROOT / test).exists()]
-    command = [sys.executable, "-m", "pytest", *tests, "-k", SANITIZED_DESELECTED, *SANITIZED_TEST_OPTIONS, *more]
-    return subprocess.run(command, check=False, cwd=ROOT, env=sanitizer_environment()).returncode == 0
+    groups = [[]] if any(word.startswith("tests/") for word in more) else SANITIZED_TESTS
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return all(list(pool.map(lambda tests: run_tests(tests, more), groups)))
 
 
 def main() -> None:
