@@ -28,7 +28,7 @@ serve: $(VENV)/.installed ## build, install and start the server in the foregrou
 
 test: $(VENV)/.test-ready lint ## lint, 60 s of fuzzing and all tests, as CI runs them [PYTEST='-k name']
 	@PYTHONPATH=tests $(BIN)/python tools/fuzz.py --seconds 60
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 bench: $(VENV)/.test-ready ## the figures beside Valkey's: CPU, memory, neighbour, turns, start [BENCH='--only memory']
 	@PYTHONPATH=tests $(BIN)/python tools/bench.py $(BENCH)
