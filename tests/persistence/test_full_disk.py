@@ -344,6 +344,8 @@ def test_whatever_fails_leaves_no_file_behind(begin: Callable[[World], object], 
             w.call("SET", "b", "2")
             w.pass_time(2000)
             if w.server.append_only.state is State.ON:
+                named, used = w.server.append_only.on_disk.read(), w.server.append_only.manifest
+                assert named.increments[-1] == used.increments[-1], "it writes to the last file that is named"
                 with world(w.disk, appenddirname="aof") as again:
                     assert again.call("MGET", "a", "b") == b"*2\r\n$1\r\n1\r\n$1\r\n2\r\n", operation
         if not met:

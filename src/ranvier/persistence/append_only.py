@@ -276,11 +276,20 @@ class AppendOnly:
             self.on_disk.write(manifest, made=[part])
         except OSError:
             file.close()
+            self._take_back(part)
             raise
         self.manifest = manifest
         self.closed_bytes += self._file_bytes
         self._retire()
         self._take_file(file)
+
+    def _take_back(self, part: Part) -> None:
+        """Where the manifest that failed has its name already, have the one before again: what is written to must be
+        the last file that is named, or a torn tail would stand in the middle."""
+        with contextlib.suppress(OSError, ManifestError):      # the failure itself is told
+            if part in self.on_disk.read().parts:
+                self.on_disk.write(self.manifest)
+                discard(self.world.files, self.on_disk.path_of(part))
 
     def next_increment(self) -> None:
         """Begin another increment: what is in the ones before is synced then. Raises OSError."""
