@@ -299,6 +299,10 @@ READ ; xclaim s g c 0 1-1 > XCLAIM s g c 0 1-1 TIME 1700000000000 RETRYCOUNT 2 F
 READ ; xclaim s g d 0 1-1 7-7 justid > XGROUP CREATECONSUMER s g d \
     | XCLAIM s g d 0 1-1 TIME 1700000000000 RETRYCOUNT 1 FORCE JUSTID LASTID 1-1
 READ ; xclaim s g c 99 1-1 >
+READ ; xclaim s g c 99 1-1 lastid 3-0 > XGROUP SETID s g 3-0 ENTRIESREAD 1
+READ ; xclaim s g c 0 1-1 lastid 3-0 > XCLAIM s g c 0 1-1 TIME 1700000000000 RETRYCOUNT 2 FORCE JUSTID LASTID 3-0
+READ ; xclaim s g d 0 9-9 lastid 3-0 > XGROUP CREATECONSUMER s g d | XGROUP SETID s g 3-0 ENTRIESREAD 1
+READ ; xclaim s g c 0 9-9 lastid 1-0 >
 READ ; xautoclaim s g c 0 0 > XCLAIM s g c 0 1-1 TIME 1700000000000 RETRYCOUNT 2 FORCE JUSTID LASTID 1-1
 READ ; xautoclaim s g c 99 0 >
 READ ; xdelex s delref ids 2 1-1 9-9 > XACK s g 1-1 | XDEL s 1-1

@@ -268,14 +268,21 @@ cdef void xclaim(Call *call) noexcept:
     cdef ClaimRequest request
     cdef Claims claims
     cdef list words = [] if propagates(call) else None
+    cdef size_t before
+    cdef bint advances
     if not find_group(call, &claims) or not parse_claim(call, &request):
         return
     claims.request = &request
-    if request.has_last_id and id_compare(request.last_id, claims.group.last_id) > 0:
+    advances = request.has_last_id and id_compare(request.last_id, claims.group.last_id) > 0
+    if advances:
         claims.group.last_id = request.last_id
         call.dirty += 1
     find_consumer(call, &claims, words)
+    before = len(words) if words is not None else 0
     claim_all(call, &claims, words)
+    if advances and words is not None and <size_t>len(words) == before:
+        # No claim tells it.
+        words.append(group_position_words(&claims.opened, claims.group))
     if words:
         propagate_as(call, words)
 
