@@ -5,6 +5,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness.audit import audit
@@ -14,6 +15,10 @@ from ranvier.shells.memory import MemoryClient
 # Every server of the run, in this process or another, looks after each close whether anything still refers to the
 # client (engine/audit); what it finds ends the server, and the test. RANVIER_AUDIT=0 leaves it out: for figures.
 os.environ.setdefault("RANVIER_AUDIT", "1")
+
+# How long an example takes is the machine's affair, and the sanitizers'.
+hypothesis.settings.register_profile("ranvier", deadline=None)
+hypothesis.settings.load_profile("ranvier")
 
 STARTED = pytest.StashKey[list[ServerProcess]]()
 
