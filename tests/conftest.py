@@ -17,7 +17,7 @@ from ranvier.shells.memory import MemoryClient
 os.environ.setdefault("RANVIER_AUDIT", "1")
 
 # How long an example takes is the machine's affair, and the sanitizers'.
-hypothesis.settings.register_profile("ranvier", deadline=None)
+hypothesis.settings.register_profile("ranvier", parent=hypothesis.settings(), deadline=None)   # parent: CI's, in CI
 hypothesis.settings.load_profile("ranvier")
 
 STARTED = pytest.StashKey[list[ServerProcess]]()
