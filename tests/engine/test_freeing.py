@@ -94,24 +94,41 @@ def test_what_is_huge_goes_in_slices(kind: str, way: str) -> None:
             assert freed_items(server) - freed >= ELEMENTS[kind] // 1000
 
 
-@pytest.mark.parametrize("adding", ["RPUSH huge", "HSET huge {n}"])
-def test_a_few_large_elements_go_in_slices(adding: str) -> None:
+LARGE = b"x" * 40_000_000
+# What makes one large allocation, and the command that takes it away.
+LARGE_PARTS: dict[str, tuple[tuple[Argument, ...], tuple[Argument, ...]]] = {
+    "string": (("SET", "huge", LARGE), ("GETDEL", "huge")),
+    "element of a list": (("RPUSH", "huge", "small", LARGE), ("RPOP", "huge")),
+    "value of a field": (("HSET", "huge", "field", LARGE, "other", "small"), ("HDEL", "huge", "field")),
+    "name of a field": (("HSET", "huge", LARGE, "small", "other", "small"), ("HDEL", "huge", LARGE)),
+    "member of a set": (("SADD", "huge", LARGE, "small"), ("SREM", "huge", LARGE)),
+    "member of a sorted set": (("ZADD", "huge", 1, LARGE, 2, "small"), ("ZPOPMIN", "huge")),
+    "entry of a stream": (("XADD", "huge", "1-1", "field", LARGE), ("XTRIM", "huge", "MAXLEN", 0)),
+    "replaced": (("SET", "huge", LARGE), ("SET", "huge", "small")),
+}
+
+
+@pytest.mark.parametrize("part", LARGE_PARTS)
+@pytest.mark.parametrize("way", ["UNLINK", "DEL", "FLUSHALL ASYNC", "evicted", "taken out"])
+def test_a_large_allocation_goes_in_slices(part: str, way: str) -> None:
     """What counts is the memory that the kernel takes back, not the number of elements."""
+    adding, taking_out = LARGE_PARTS[part]
     with memory_server(**{"maxmemory-policy": "allkeys-lru", "maxmemory-eviction-tenacity": "0"}) as server, \
             memory_client(server) as client:
         empty = used_bytes(server)
-        for n in range(12):
-            client.talk(encode_command(*adding.format(n=n).split(), b"x" * 8_000_000))
-        held = used_bytes(server)
-        assert held > empty + 12 * 8_000_000
-        client.talk(b"CONFIG SET maxmemory 100000\r\n")
-        steps = 0
+        client.talk(encode_command(*adding))
+        drop_garbage(server)
+        assert used_bytes(server) > empty + len(LARGE)
+        freed = freed_items(server)
+        client.talk(encode_command(*taking_out) if way == "taken out" else WAYS[way].encode() + b"\r\n")
+        if way != "evicted":
+            drop_garbage(server)
         while used_bytes(server) > EMPTY_BYTES + empty:
             before = used_bytes(server)
             server.engine.key_eviction.step()
             assert before - used_bytes(server) <= 4 * SLICE * 16384
-            steps += 1
-        assert steps >= 4
+        assert freed_items(server) - freed >= len(LARGE) // 16384
+        assert server.engine.statistics()["lazyfree_pending"] == 0
 
 
 def test_a_value_is_freed_at_once_where_the_options_say_so() -> None:

@@ -54,7 +54,7 @@ cdef dict engine_figures(const Core *core):
         "expired_keys": core.keyspace.expired,
         "expired_fields": core.keyspace.expired_fields,
         "freed_items": core.keyspace.freed_total,
-        "lazyfree_pending": core.keyspace.garbage_count,
+        "lazyfree_pending": core.keyspace.garbage_count + core.memory.leftover_count,
         "used_memory_bytes": core.memory.used_bytes,
         "used_memory_peak_bytes": core.memory.peak_bytes,
         "watching_clients": core.watching_clients,

@@ -22,7 +22,7 @@ from libc.stdlib cimport free, malloc
 
 from ranvier.engine.clocks cimport now_ns
 from ranvier.engine.memory cimport ranvier_trim
-from ranvier.engine.store.garbage cimport free_garbage
+from ranvier.engine.store.garbage cimport free_garbage, garbage_waits
 
 from ranvier import limits
 
@@ -81,7 +81,7 @@ cdef void tune_allocator() noexcept nogil:
 
 cdef void free_some_values(Core *core) noexcept:
     cdef int64_t end_ns = now_ns() + TURN_NS
-    while core.keyspace.garbage != NULL and now_ns() < end_ns:
+    while garbage_waits(&core.keyspace) and now_ns() < end_ns:
         free_garbage(&core.keyspace, ITEMS)
         ranvier_sort_free_chunks()
 

@@ -22,6 +22,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef enum:
     BLOB_FIRST_BYTES = 16384
+    BIG_READ_BYTES = 1 << 20     # of a big argument at a time: a peer that sends as fast as this reads ends no read
     # Lifecycle A2-10, with the numbers of the reference servers.
     SHRINK_SPARE_BYTES = 4096
     SHRINK_CAPACITY_BYTES = 32768
@@ -71,6 +72,8 @@ cdef int receive(Client *client, char *shared, size_t room, size_t *count) noexc
             big = client.parser.big
             target = blob_data(big) + big.size
             room = big.capacity - big.size
+            if room > BIG_READ_BYTES:
+                room = BIG_READ_BYTES
             kind = RECEIVED_OWN
         elif client.query_end > client.query_start:
             query_room(client, core.limits.read_minimum_bytes)

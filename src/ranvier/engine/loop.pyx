@@ -88,7 +88,7 @@ from ranvier.engine.request cimport batch_free, batch_init
 from ranvier.engine.settings cimport Settings, load_limits, settings_of
 from ranvier.engine.store.database cimport Database, database_free, database_new
 from ranvier.engine.store.eviction cimport EVICTION_GOES_ON
-from ranvier.engine.store.garbage cimport free_garbage
+from ranvier.engine.store.garbage cimport free_garbage, garbage_waits
 from ranvier.engine.store.handles cimport database_handle
 from ranvier.engine.timers cimport Timers
 from ranvier.engine.turn cimport (
@@ -165,6 +165,7 @@ cdef class Engine:
         self.core.commands = <void *>self.commands
         self.core.slow_nanoseconds = -1
         self.core.keyspace.memory = &self.core.memory
+        self.core.memory.lazy = True
         self.core.keyspace.random = seeds[2] | 1
         self.core.keyspace.expires_are_deletes = 1
         load_limits(&self.core.limits)
@@ -200,6 +201,7 @@ cdef class Engine:
 
     def __dealloc__(self) -> None:
         cdef int i
+        self.core.memory.lazy = False
         if self.core.batch.args != NULL:
             batch_free(&self.core.batch)
         blocking_end(&self.core)
@@ -211,7 +213,7 @@ cdef class Engine:
         if self.core.databases != NULL:
             for i in range(self.core.database_count):
                 database_free(self.core.databases[i])
-        while self.core.keyspace.garbage != NULL:
+        while garbage_waits(&self.core.keyspace):
             free_garbage(&self.core.keyspace, limits.FREED_ITEMS_PER_SLICE)
         free_spare_blocks(&self.core, 0)
         if self.core.poller >= 0:
@@ -302,7 +304,7 @@ cdef class Engine:
     cdef int poll_timeout(self):
         cdef int64_t left, next_ms = next_deadline_ms(&self.core)
         if self.core.waiting != NULL or self.core.yielded != NULL or self.core.pending_writes != NULL \
-                or self.core.closed != NULL or self.expire_unfinished or self.core.keyspace.garbage != NULL \
+                or self.core.closed != NULL or self.expire_unfinished or garbage_waits(&self.core.keyspace) \
                 or self.trimming.on or answers_are_due(&self.core) or self.core.keys_ready \
                 or self.core.eviction.state == EVICTION_GOES_ON or self.stopped:
             return 0
@@ -357,7 +359,7 @@ cdef class Engine:
 
     def free_values(self) -> None:
         """Free what was unlinked from the keyspace, then give free memory to the system: bounded in time per turn."""
-        if self.core.keyspace.garbage != NULL:
+        if garbage_waits(&self.core.keyspace):
             free_some_values(&self.core)
         elif self.trimming.on:
             trim_step(&self.core, &self.trimming)
@@ -497,7 +499,7 @@ cdef class Engine:
     @property
     def frees_values(self) -> bool:
         """Unlinked values wait to be freed."""
-        return self.core.keyspace.garbage != NULL
+        return garbage_waits(&self.core.keyspace)
 
     @property
     def trims(self) -> bool:

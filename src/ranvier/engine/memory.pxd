@@ -3,6 +3,10 @@
 The count is what the allocator really gave (usable size), so that `used_memory` and the limits built on it are true.
 One `Memory` belongs to one server and is touched by its thread alone. A failed allocation ends the process, as the
 reference servers do: everything that a peer can grow has a limit long before that.
+
+Freeing hundreds of megabytes takes tens of milliseconds, as the kernel takes pages back one by one. So what a peer can
+make that large - a key, a member, a value, an argument - is given to `release_lazily`: from LAZY_RELEASE_BYTES on it
+joins a list, whose links lie in the dead memory itself, and is shortened in steps. It counts until it is gone.
 """
 
 from libc.stddef cimport size_t
@@ -35,9 +39,27 @@ cdef extern from *:
 from libc.stdlib cimport free, malloc, realloc
 
 
+cdef enum:
+    LAZY_RELEASE_BYTES = 1 << 20
+
+# A large allocation that nobody uses any more.
+cdef struct Leftover:
+    Leftover *next
+
 cdef struct Memory:
     size_t used_bytes
     size_t peak_bytes
+    bint lazy                # its owner calls `release_some` while there are leftovers
+    Leftover *leftovers
+    size_t leftover_count
+
+
+cdef inline void memory_init(Memory *memory) noexcept nogil:
+    """Nothing is allocated, and everything is released at once."""
+    memory.used_bytes = memory.peak_bytes = 0
+    memory.lazy = False
+    memory.leftovers = NULL
+    memory.leftover_count = 0
 
 
 cdef inline void *allocate(Memory *memory, size_t size) noexcept nogil:
@@ -65,6 +87,34 @@ cdef inline void release(Memory *memory, void *p) noexcept nogil:
     if p != NULL:
         memory.used_bytes -= ranvier_usable_size(p)
         free(p)
+
+
+cdef inline void release_lazily(Memory *memory, void *p) noexcept nogil:
+    """As `release`, for what may be large."""
+    cdef size_t size
+    if p == NULL:
+        return
+    size = ranvier_usable_size(p)
+    if size >= LAZY_RELEASE_BYTES and memory.lazy:
+        (<Leftover *>p).next = memory.leftovers
+        memory.leftovers = <Leftover *>p
+        memory.leftover_count += 1
+    else:
+        memory.used_bytes -= size
+        free(p)
+
+
+cdef inline size_t release_some(Memory *memory, size_t size) noexcept nogil:
+    """Release so many bytes, not 0, of one leftover - there is one - or all of it; returns how many."""
+    cdef Leftover *leftover = memory.leftovers
+    cdef size_t held = ranvier_usable_size(leftover)
+    if held > size + LAZY_RELEASE_BYTES:
+        memory.leftovers = <Leftover *>resize(memory, leftover, held - size)
+        return size
+    memory.leftovers = leftover.next
+    memory.leftover_count -= 1
+    release(memory, leftover)
+    return held
 
 
 # A large byte string shared by reference: a value, a big argument on its way in, a reply on its way out. Whoever wants
@@ -99,4 +149,4 @@ cdef inline void blob_release(Memory *memory, Blob *blob) noexcept nogil:
     """Give one reference back; the last one frees."""
     blob.references -= 1
     if blob.references == 0:
-        release(memory, blob)
+        release_lazily(memory, blob)

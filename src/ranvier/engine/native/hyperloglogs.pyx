@@ -11,7 +11,7 @@ from libc.string cimport memset
 from ranvier.engine.core cimport EFFECT_TRACKED, EFFECT_WATCHED, EVENT_STRING, Arg, Call, native_t
 from ranvier.engine.dispatch cimport text_of
 from ranvier.engine.effects cimport changed
-from ranvier.engine.memory cimport Blob, Memory, blob_data, blob_release
+from ranvier.engine.memory cimport Blob, Memory, blob_data, blob_release, memory_init
 from ranvier.engine.modes.tracking cimport tracking_touch
 from ranvier.engine.modes.watch cimport watch_touch
 from ranvier.engine.native.common cimport arg_is, find_read, not_string
@@ -318,7 +318,7 @@ cdef void pfselftest(Call *call) noexcept:
     cdef uint8_t other[HLL_REGISTERS]
     cdef size_t j
     cdef bint sound = True
-    memory.used_bytes = memory.peak_bytes = 0
+    memory_init(&memory)
     sparse = hll_new(&memory)
     dense = hll_new(&memory)
     hll_to_dense(&memory, &dense)

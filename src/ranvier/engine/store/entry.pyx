@@ -9,7 +9,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
-from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release, resize
+from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release_lazily, resize
 from ranvier.engine.store.table cimport Layout
 from ranvier.engine.store.value cimport value_free
 
@@ -25,7 +25,7 @@ cdef const char *layout_key(const void *item, size_t *length) noexcept nogil:
 
 cdef void layout_free(Memory *memory, void *item) noexcept nogil:
     entry_free_value(memory, <Entry *>item)
-    release(memory, item)
+    release_lazily(memory, item)
 
 
 cdef Layout owning_layout

@@ -23,7 +23,7 @@ from ranvier.engine.memory cimport allocate, release
 from ranvier.engine.store.access cimport entry_frequency, entry_idle_seconds, next_random
 from ranvier.engine.store.database cimport database_delete, database_find, database_hash
 from ranvier.engine.store.entry cimport Entry, entry_expiry, entry_key, entry_key_length
-from ranvier.engine.store.garbage cimport free_garbage
+from ranvier.engine.store.garbage cimport free_garbage, garbage_waits
 from ranvier.engine.store.table cimport Table, table_find, table_random, table_visit
 
 cdef enum:
@@ -189,7 +189,7 @@ cdef int evict_slice(Eviction *eviction, bint deletes) noexcept:
     eviction.slowest_ns = 0
     eviction.state = EVICTION_DONE
     while eviction.keyspace.memory.used_bytes - eviction.uncounted_bytes > eviction.limit_bytes:
-        if eviction.keyspace.garbage != NULL:
+        if garbage_waits(eviction.keyspace):
             free_garbage(eviction.keyspace, GARBAGE_ITEMS)
             steps = CLOCK_STEPS
         elif deletes and (evict_timed(eviction) if eviction.timed else evict_key(eviction)):

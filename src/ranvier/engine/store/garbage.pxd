@@ -14,5 +14,10 @@ cdef void free_value(Keyspace *keyspace, int encoding, void *value, bint lazily)
 cdef void free_entry(Keyspace *keyspace, Entry *entry, bint lazily) noexcept nogil
 # Hand a table's contents to the queue; the table is empty and ready for use afterwards.
 cdef void discard_table(Keyspace *keyspace, Table *table) noexcept nogil
-# Free up to `budget` items of the queue; returns the number freed. The head moves on when an item is done.
+# Whether free_garbage has anything to do.
+cdef inline bint garbage_waits(const Keyspace *keyspace) noexcept nogil:
+    return keyspace.garbage != NULL or keyspace.memory.leftovers != NULL
+
+# Free up to `budget` items of the queue, or as much of large allocations as that compares to; returns the number freed.
+# The head moves on when an item is done.
 cdef size_t free_garbage(Keyspace *keyspace, size_t budget) noexcept

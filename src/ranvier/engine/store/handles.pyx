@@ -19,7 +19,7 @@ from ranvier.engine.store.entry cimport (
     ENCODING_INLINE, ENCODING_INTEGER, TYPE_STRING, Entry, entry_encoding,
     entry_expiry, entry_key, entry_key_length, entry_type,
 )
-from ranvier.engine.store.garbage cimport free_garbage
+from ranvier.engine.store.garbage cimport free_garbage, garbage_waits
 from ranvier.engine.store.keyspace cimport Keyspace
 from ranvier.engine.store.table cimport Bucket, Table, table_find, table_scan
 from ranvier.engine.store.value cimport value_kind
@@ -367,6 +367,7 @@ cdef class StandaloneKeyspace:
         cdef int i
         memset(&self.memory, 0, sizeof(Memory))
         memset(&self.keyspace, 0, sizeof(Keyspace))
+        self.memory.lazy = True
         self.expired_keys = []
         self.keyspace.memory = &self.memory
         self.keyspace.wall_ms = 1
@@ -381,9 +382,10 @@ cdef class StandaloneKeyspace:
 
     def __dealloc__(self):
         cdef int i
+        self.memory.lazy = False
         for i in range(16):
             database_free(self.databases[i])
-        while self.keyspace.garbage != NULL:
+        while garbage_waits(&self.keyspace):
             free_garbage(&self.keyspace, 1 << 16)
 
     def database(self, int index=0) -> DatabaseHandle:
@@ -433,7 +435,7 @@ cdef class StandaloneKeyspace:
 
     @property
     def garbage_count(self) -> int:
-        return self.keyspace.garbage_count
+        return self.keyspace.garbage_count + self.memory.leftover_count
 
     @property
     def freed_total(self) -> int:

@@ -1,7 +1,6 @@
 """The kinds of values by encoding, and the two kinds that belong to no single type: blobs and listpacks."""
 
-from ranvier.engine.memory cimport Blob, ranvier_usable_size
-from ranvier.engine.store.blob_slices cimport blob_effort, blob_release_slice
+from ranvier.engine.memory cimport Blob, blob_release, ranvier_usable_size
 from ranvier.engine.store.entry cimport (
     ENCODING_BLOB,
     ENCODING_FIELDS,
@@ -26,12 +25,13 @@ cdef enum:
 # ---- blobs ----------------------------------------------------------------------------------------------------------
 
 cdef bint blob_free_slice(Memory *memory, void **pointer, size_t budget) noexcept nogil:
-    blob_release_slice(memory, <Blob **>pointer, budget)
-    return pointer[0] == NULL
+    blob_release(memory, <Blob *>pointer[0])
+    pointer[0] = NULL
+    return True
 
 
-cdef size_t blob_free_effort(const void *pointer) noexcept nogil:
-    return blob_effort(<const Blob *>pointer)
+cdef size_t one_allocation(const void *pointer) noexcept nogil:
+    return 1
 
 
 cdef void *blob_share(Memory *memory, const void *pointer) noexcept nogil:
@@ -51,10 +51,6 @@ cdef bint pack_free_slice(Memory *memory, void **pointer, size_t budget) noexcep
     return True
 
 
-cdef size_t one_allocation(const void *pointer) noexcept nogil:
-    return 1
-
-
 cdef void *pack_copy(Memory *memory, const void *pointer) noexcept nogil:
     cdef const Listpack *pack = <const Listpack *>pointer
     return listpack_from_bytes(memory, listpack_bytes(pack), listpack_size(pack))
@@ -65,7 +61,7 @@ cdef void *pack_copy(Memory *memory, const void *pointer) noexcept nogil:
 cdef ValueKind BLOB
 BLOB.name = b"raw"
 BLOB.free_slice = blob_free_slice
-BLOB.free_effort = blob_free_effort
+BLOB.free_effort = one_allocation
 BLOB.copy = blob_share
 BLOB.memory_usage = allocation_bytes
 

@@ -27,7 +27,6 @@ cdef struct FieldTable:
     Table fields
     Table *expiring              # the fields that expire, over again; owns none of them; NULL while there is none
     uint64_t expire_cursor       # where the active cycle goes on in it
-    Blob *leaving                # while it is freed: the value of a field that is gone already
 
 ctypedef Value Hash              # of ENCODING_LISTPACK or ENCODING_FIELDS
 

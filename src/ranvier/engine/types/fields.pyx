@@ -19,13 +19,12 @@ Nothing here touches a Python object.
 from libc.string cimport memcmp, memcpy, memset
 
 from ranvier.engine.memory cimport (
-    allocate, blob_data, blob_new, blob_release, ranvier_usable_size, release,
+    allocate, blob_data, blob_new, blob_release, ranvier_usable_size, release, release_lazily,
 )
-from ranvier.engine.store.blob_slices cimport WEIGHED_ITEMS, blob_effort, blob_release_slice
 from ranvier.engine.store.entry cimport ENCODING_FIELDS, ENCODING_LISTPACK
 from ranvier.engine.store.table cimport (
     SEGMENT_BUCKETS, Bucket, hash_bytes, table_clear, table_find, table_free_slice, table_init, table_insert,
-    table_pop, table_random, table_remove, table_scan, table_visit,
+    table_random, table_remove, table_scan, table_visit,
 )
 from ranvier.engine.types.listpack cimport (
     INTEGER_TEXT_BYTES, LEAD_INTEGER_13, LEAD_STRING_6, LISTPACK_EMPTY_BYTES, LISTPACK_END, Listpack, Needle,
@@ -82,7 +81,7 @@ cdef void field_free(Memory *memory, void *item) noexcept nogil:
     cdef Blob *blob = field_blob(<Field *>item)
     if blob != NULL:
         blob_release(memory, blob)
-    release(memory, item)
+    release_lazily(memory, item)
 
 
 cdef Layout owning_layout
@@ -159,7 +158,6 @@ cdef FieldTable *fields_new(Memory *memory, uint64_t seed0, uint64_t seed1) noex
     table_init(&self.fields, memory, &owning_layout, seed0, seed1)
     self.expiring = NULL
     self.expire_cursor = 0
-    self.leaving = NULL
     return self
 
 
@@ -196,7 +194,6 @@ cdef void fields_add(FieldTable *self, uint64_t hash, Field *field) noexcept nog
 
 cdef bint fields_free_slice(Memory *memory, void **pointer, size_t budget) noexcept nogil:
     cdef FieldTable *self = <FieldTable *>pointer[0]
-    cdef Field *field
     cdef size_t before
     if self.expiring != NULL:
         before = self.expiring.count
@@ -205,34 +202,16 @@ cdef bint fields_free_slice(Memory *memory, void **pointer, size_t budget) noexc
         release(memory, self.expiring)
         self.expiring = NULL
         budget -= before if before < budget else budget
-    while budget:
-        if self.leaving != NULL:
-            budget -= blob_release_slice(memory, &self.leaving, budget)
-            continue
-        field = <Field *>table_pop(&self.fields)
-        if field == NULL:
-            release(memory, self)
-            pointer[0] = NULL
-            return True
-        self.leaving = field_blob(field)
-        release(memory, field)
-        budget -= 1
-    return False
-
-
-cdef void weigh_field(void *context, void *item) noexcept nogil:
-    cdef Blob *blob = field_blob(<const Field *>item)
-    if blob != NULL:
-        (<size_t *>context)[0] += blob_effort(blob)
+    if table_free_slice(&self.fields, budget) != 0:
+        return False
+    release(memory, self)
+    pointer[0] = NULL
+    return True
 
 
 cdef size_t fields_free_effort(const void *pointer) noexcept nogil:
     cdef FieldTable *self = <FieldTable *>pointer
-    cdef size_t i, effort = 1 + self.fields.count + (self.expiring.count if self.expiring != NULL else 0)
-    if effort <= WEIGHED_ITEMS:
-        for i in range(self.fields.buckets):
-            table_visit(&self.fields, i, &weigh_field, &effort)
-    return effort + (blob_effort(self.leaving) if self.leaving != NULL else 0)
+    return 1 + self.fields.count + (self.expiring.count if self.expiring != NULL else 0)
 
 
 cdef void copy_field(void *context, void *item) noexcept nogil:
@@ -436,7 +415,7 @@ cdef void swap_field(FieldTable *fields, uint64_t hash, Field *field, Field *mov
         index_remove(fields, hash, field)
     elif is_indexed:
         index_add(fields, hash, moved)
-    release(fields.fields.memory, field)
+    release_lazily(fields.fields.memory, field)
 
 
 cdef inline bint fits(const Field *field, size_t value_bytes) noexcept nogil:

@@ -12,7 +12,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memmove
 
-from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release, resize
+from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release_lazily, resize
 
 cdef enum:
     INTSET_SPARE_FLOOR_BYTES = 64          # less is not worth giving back
@@ -191,4 +191,4 @@ cdef inline int64_t unaligned_integer(const uint8_t *block, uint32_t width, size
 
 
 cdef inline void intset_free(Memory *memory, Intset *self) noexcept nogil:
-    release(memory, self)
+    release_lazily(memory, self)

@@ -3,7 +3,7 @@
 from libc.math cimport log
 from libc.stdint cimport int64_t
 
-from ranvier.engine.memory cimport Memory, blob_data
+from ranvier.engine.memory cimport Memory, blob_data, memory_init
 from ranvier.engine.store.entry cimport ENCODING_LISTPACK, ENCODING_QUICKLIST, TYPE_LIST
 from ranvier.engine.store.handles cimport DatabaseHandle
 from ranvier.engine.types.listpack cimport (
@@ -57,7 +57,7 @@ def listpack_encode(values) -> bytes:
     cdef Memory memory
     cdef Listpack *pack
     cdef bytes value
-    memory.used_bytes = memory.peak_bytes = 0
+    memory_init(&memory)
     pack = listpack_new(&memory, 0)
     for value in values:
         pack = listpack_append(&memory, pack, value, <size_t>len(value))

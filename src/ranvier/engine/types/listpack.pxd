@@ -14,7 +14,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
-from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release
+from ranvier.engine.memory cimport Memory, allocate, ranvier_usable_size, release_lazily
 from ranvier.engine.number cimport parse_integer, print_integer
 
 cdef enum:
@@ -294,7 +294,7 @@ cdef inline Listpack *listpack_from_bytes(Memory *memory, const uint8_t *block, 
 
 
 cdef inline void listpack_free(Memory *memory, Listpack *pack) noexcept nogil:
-    release(memory, pack)
+    release_lazily(memory, pack)
 
 
 cdef inline const uint8_t *listpack_first(const Listpack *pack) noexcept nogil:

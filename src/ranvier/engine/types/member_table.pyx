@@ -7,7 +7,7 @@ of up to 23 bytes takes the smallest chunk that glibc has.
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from ranvier.engine.memory cimport allocate, ranvier_usable_size, release
+from ranvier.engine.memory cimport allocate, ranvier_usable_size, release, release_lazily
 from ranvier.engine.store.table cimport (
     SEGMENT_BUCKETS, Bucket, Layout, table_free_slice, table_init, table_insert, table_visit,
 )
@@ -31,7 +31,7 @@ cdef void *item_new(Memory *memory, const char *data, size_t length) noexcept no
 
 
 cdef void item_free(Memory *memory, void *item) noexcept nogil:
-    release(memory, item)
+    release_lazily(memory, item)
 
 
 cdef const char *item_key(const void *item, size_t *length) noexcept nogil:

@@ -23,7 +23,7 @@ Comer, "The Ubiquitous B-Tree" (1979).
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memmove
 
-from ranvier.engine.memory cimport release
+from ranvier.engine.memory cimport release, release_lazily
 from ranvier.engine.store.table cimport (
     Layout, hash_bytes, table_find, table_init, table_insert, table_remove,
 )
@@ -67,7 +67,7 @@ cdef const char *member_name(const void *item, size_t *length) noexcept nogil:
 
 
 cdef void member_free(Memory *memory, void *item) noexcept nogil:
-    release(memory, item)
+    release_lazily(memory, item)
 
 
 cdef Layout MEMBERS
@@ -457,7 +457,7 @@ cdef void ordered_remove(Ordered *self, Member *member) noexcept nogil:
     cdef const char *text = member_text(member, &length)
     take_from_leaf(self, &path, locate(self, member, &path))
     table_remove(&self.members, name_hash(self, text, length), text, length)
-    release(self.members.memory, member)
+    release_lazily(self.members.memory, member)
 
 
 cdef size_t ordered_rank(Ordered *self, const Member *member) noexcept nogil:

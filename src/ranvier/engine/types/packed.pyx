@@ -9,7 +9,6 @@ Nothing here touches a Python object, and nothing is called but the header-only 
 """
 
 from ranvier.engine.memory cimport blob_data, ranvier_usable_size, release
-from ranvier.engine.store.blob_slices cimport WEIGHED_ITEMS, blob_effort, blob_release_slice
 from ranvier.engine.store.entry cimport ENCODING_LISTPACK, ENCODING_QUICKLIST
 from ranvier.engine.types.listpack cimport (
     LISTPACK_EMPTY_BYTES, LISTPACK_END, LISTPACK_HEADER_BYTES, element_before, element_read, element_size,
@@ -31,10 +30,7 @@ cdef bint quicklist_free_slice(Memory *memory, void **pointer, size_t budget) no
     cdef ListNode *node
     while chain.head != NULL and budget:
         node = chain.head
-        if node.pack == NULL and blob_effort(node.blob) > budget:
-            blob_release_slice(memory, &node.blob, budget)
-            return False
-        budget -= 1 if node.pack != NULL else blob_effort(node.blob)
+        budget -= 1
         chain.head = node.next
         chain.count -= node.count
         chain.nodes -= 1
@@ -48,13 +44,7 @@ cdef bint quicklist_free_slice(Memory *memory, void **pointer, size_t budget) no
 
 
 cdef size_t quicklist_free_effort(const void *pointer) noexcept nogil:
-    cdef const Quicklist *chain = <const Quicklist *>pointer
-    cdef const ListNode *node = chain.head
-    cdef size_t effort = chain.nodes
-    while node != NULL and chain.nodes <= WEIGHED_ITEMS:
-        effort += blob_effort(node.blob) if node.pack == NULL else 0
-        node = node.next
-    return effort
+    return (<const Quicklist *>pointer).nodes
 
 
 cdef void *quicklist_copy(Memory *memory, const void *pointer) noexcept nogil:

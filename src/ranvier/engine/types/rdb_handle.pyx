@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.core cimport Core
-from ranvier.engine.memory cimport Memory, allocate, release
+from ranvier.engine.memory cimport Memory, allocate, memory_init, release
 from ranvier.engine.store.database cimport database_set_expiry
 from ranvier.engine.store.entry cimport Entry, entry_set_access
 from ranvier.engine.store.handles cimport DatabaseHandle
@@ -130,7 +130,7 @@ def compress(bytes data) -> bytes | None:
     cdef Memory memory
     cdef uint8_t *target
     cdef size_t size
-    memory.used_bytes = memory.peak_bytes = 0
+    memory_init(&memory)
     target = <uint8_t *>allocate(&memory, <size_t>len(data) + 1)
     size = lzf_compress(data, <size_t>len(data), target, <size_t>len(data))
     found = (<const char *>target)[:size] if size else None
@@ -142,7 +142,7 @@ def expand(bytes data, size_t length) -> bytes | None:
     """The `length` bytes that LZF made into `data`; None if it did not."""
     cdef Memory memory
     cdef uint8_t *target
-    memory.used_bytes = memory.peak_bytes = 0
+    memory_init(&memory)
     target = <uint8_t *>allocate(&memory, length + 1)
     found = (<const char *>target)[:length] if lzf_expand(data, <size_t>len(data), target, length) else None
     release(&memory, target)

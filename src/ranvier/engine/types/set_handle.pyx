@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint64_t
 
-from ranvier.engine.memory cimport Memory
+from ranvier.engine.memory cimport Memory, memory_init
 from ranvier.engine.store.entry cimport ENCODING_INTSET, ENCODING_LISTPACK, TYPE_SET
 from ranvier.engine.store.handles cimport DatabaseHandle
 from ranvier.engine.types.intset cimport (
@@ -27,7 +27,7 @@ def intset_encode(values) -> bytes:
     cdef Memory memory
     cdef Intset *integers
     cdef bint added = False
-    memory.used_bytes = memory.peak_bytes = 0
+    memory_init(&memory)
     integers = intset_new(&memory)
     for value in values:
         integers = intset_add(&memory, integers, value, &added)
@@ -42,7 +42,7 @@ def intset_decode(bytes block) -> list:
     cdef Intset *integers
     if not intset_is_valid(block):
         raise ValueError("not an intset")
-    memory.used_bytes = memory.peak_bytes = 0
+    memory_init(&memory)
     integers = intset_from_bytes(&memory, block, <size_t>len(block))
     values = [intset_get(integers, index) for index in range(integers.count)]
     intset_free(&memory, integers)

@@ -13,7 +13,7 @@ Nothing here touches a Python object.
 from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 from libc.string cimport memmove
 
-from ranvier.engine.memory cimport release
+from ranvier.engine.memory cimport release, release_lazily
 from ranvier.engine.store.entry cimport ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_MEMBERS
 from ranvier.engine.store.table cimport (
     Table, table_clear, table_find, table_insert, table_random, table_remove, table_scan, table_visit,
@@ -277,7 +277,7 @@ cdef bint set_remove(Set *self, Member *member) noexcept nogil:
     table = <Table *>self.pointer
     text = member_text(member, &length)
     item = table_remove(table, hash_in(table, text, length), text, length)
-    release(self.memory, item)
+    release_lazily(self.memory, item)
     return item != NULL
 
 
@@ -436,7 +436,7 @@ cdef void set_remove_at(Set *self, uint64_t place) noexcept nogil:
     else:
         table = <Table *>self.pointer
         text = item_text(<const void *><uintptr_t>place, &length)
-        release(self.memory, table_remove(table, hash_in(table, text, length), text, length))
+        release_lazily(self.memory, table_remove(table, hash_in(table, text, length), text, length))
 
 
 cdef void set_keep_places(Set *self, const uint64_t *places, size_t count) noexcept nogil:

@@ -8,7 +8,7 @@ Invariant: an id is in a consumer's index exactly if the group's index has it wi
 
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from ranvier.engine.memory cimport allocate, ranvier_usable_size, release, resize
+from ranvier.engine.memory cimport allocate, ranvier_usable_size, release, release_lazily, resize
 from ranvier.engine.types.id_index cimport (
     IdPlace, id_compare, id_is_zero, index_bytes, index_clear, index_first, index_init, index_insert, index_remove,
     place_item, place_step,
@@ -115,11 +115,11 @@ cdef bint group_free(Memory *memory, Group *group, size_t *budget) noexcept nogi
         consumer = <Consumer *>group.consumers.items[group.consumers.count]
         budget[0] -= consumer.pending.nodes if consumer.pending.nodes < budget[0] else budget[0]
         index_clear(memory, &consumer.pending)
-        release(memory, consumer)
+        release_lazily(memory, consumer)
     if group.consumers.count:
         return False
     release(memory, group.consumers.items)
-    release(memory, group)
+    release_lazily(memory, group)
     return True
 
 
@@ -193,7 +193,7 @@ cdef size_t consumer_delete(Memory *memory, Group *group, Consumer *consumer) no
         found = place_step(&place, True)
     index_clear(memory, &consumer.pending)
     names_remove(memory, &group.consumers, consumer)
-    release(memory, consumer)
+    release_lazily(memory, consumer)
     return count
 
 

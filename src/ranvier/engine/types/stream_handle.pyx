@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
 from ranvier.engine.core cimport Arg
-from ranvier.engine.memory cimport Memory, allocate, release
+from ranvier.engine.memory cimport Memory, allocate, memory_init, release
 from ranvier.engine.store.database cimport database_set_pointer
 from ranvier.engine.store.entry cimport ENCODING_STREAM, TYPE_STREAM, Entry, entry_pointer, entry_type
 from ranvier.engine.store.handles cimport DatabaseHandle
@@ -151,7 +151,7 @@ cdef class StreamHandle:
     cdef bytes key
 
     def __cinit__(self):
-        self.own_memory.used_bytes = self.own_memory.peak_bytes = 0
+        memory_init(&self.own_memory)
         self.memory = &self.own_memory
         self.own = NULL
 

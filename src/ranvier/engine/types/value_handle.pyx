@@ -7,6 +7,7 @@ value back, and a value that became empty goes with its key. It tells nobody of 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint64_t
 
+from ranvier.engine.memory cimport memory_init
 from ranvier.engine.store.database cimport database_delete, database_set_pointer
 from ranvier.engine.store.entry cimport entry_encoding, entry_pointer, entry_set_pointer, entry_type
 from ranvier.engine.store.value cimport value_free, value_kind
@@ -26,7 +27,7 @@ cdef class ValueHandle:
     """A value of the handle's own, or one under a key."""
 
     def __cinit__(self):
-        self.own_memory.used_bytes = self.own_memory.peak_bytes = 0
+        memory_init(&self.own_memory)
         self.value.memory = &self.own_memory
         self.value.pointer = NULL
 
