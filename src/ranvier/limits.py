@@ -66,6 +66,7 @@ FREED_ITEMS_PER_SLICE = 256
 FREE_MICROSECONDS_PER_TURN = 1000
 TRIM_BYTES = 2 * 1024**2  # freed since the last peak: give the allocator's free memory back to the system
 TRIM_AT_ONCE_BYTES = 4 * 1024**2  # ... in one go, which costs up to half a millisecond a megabyte; more goes in pieces
+TRIM_AT_ONCE_USED_BYTES = 64 * 1024**2  # ... while no more is in use: what has many holes takes longer
 TRIM_WHOLE_BYTES = 32 * 1024**2  # ... with a trim of what lies between the pieces when no more than this was freed,
 TRIM_WHOLE_IDLE_BYTES = 64 * 1024**2  # or than this while nobody asks for anything
 TRIM_PAUSE_MILLISECONDS = 200  # between two of the cron's: what comes and goes costs a twelfth of the time at most

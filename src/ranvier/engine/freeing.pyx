@@ -13,6 +13,11 @@ Five things of glibc's allocator make single calls long, and each is switched of
   by piece, telling the system that the piece's pages may go, and keeping the piece until no further one is free; then
   all are freed again. The allocator goes on owning the addresses; only the pages are gone.
 
+What malloc_trim costs depends on how many holes the heap has: after half of five million keys have gone, here and
+there, it looks through all that is left between the others, tens of milliseconds for next to nothing. How many there
+are is not to be had for less. So where much is in use, it is left out when little was found in pieces; and one that
+took long is the last one until the memory in use is another one.
+
 A piece that makes the heap grow was not free: it ends the search for pieces of its size. A thread's heap - a server
 inside of a program has one - does not tell, so that no more is asked for there than has been freed since the last time.
 """
@@ -20,7 +25,7 @@ inside of a program has one - does not tell, so that no more is asked for there 
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
-from ranvier.engine.clocks cimport now_ns
+from ranvier.engine.clocks cimport CLOCK_THREAD_CPUTIME_ID, clock_ns, now_ns
 from ranvier.engine.memory cimport ranvier_trim
 from ranvier.engine.store.garbage cimport free_garbage, garbage_waits
 
@@ -70,8 +75,10 @@ cdef enum:
     LARGEST_PIECE_BYTES = 1 << 20        # below what is mapped by itself; a fraction of a millisecond
     SMALLEST_PIECE_BYTES = 1 << 16
     SORTED_BYTES = 1 << 14               # a turn that freed less leaves few chunks
+    COSTLY_NS = 4_000_000                # of processor time, for a trim
 
 cdef size_t ITEMS = limits.FREED_ITEMS_PER_SLICE
+cdef size_t FEW_HOLES_BYTES = limits.TRIM_AT_ONCE_USED_BYTES
 cdef int64_t TURN_NS = limits.FREE_MICROSECONDS_PER_TURN * 1000
 
 
@@ -92,9 +99,21 @@ cdef void sort_freed(Core *core, Trimming *trimming) noexcept nogil:
     trimming.used_bytes = core.memory.used_bytes
 
 
-cdef void trim(Core *core) noexcept nogil:
-    ranvier_trim()
+cdef bint trim_is_costly(const Core *core, const Trimming *trimming) noexcept nogil:
+    """Whether one took long, and the memory in use is within a quarter of what it was then."""
+    cdef size_t then = trimming.costly_bytes, used = core.memory.used_bytes
+    return then != 0 and then - then // 4 <= used <= then + then // 4
+
+
+cdef void trim(Core *core, Trimming *trimming) noexcept nogil:
+    cdef int64_t begin_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID)
     core.trimmed_bytes = core.memory.used_bytes
+    if trim_is_costly(core, trimming):
+        return
+    ranvier_trim()
+    trimming.costly_bytes = 0
+    if clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_ns > COSTLY_NS:
+        trimming.costly_bytes = core.memory.used_bytes
 
 
 cdef void trimming_begin(Core *core, Trimming *trimming, bint whole) noexcept:
@@ -103,7 +122,8 @@ cdef void trimming_begin(Core *core, Trimming *trimming, bint whole) noexcept:
     trimming.on = True
     trimming.whole = whole
     trimming.piece_bytes = LARGEST_PIECE_BYTES
-    trimming.left_bytes = untrimmed_bytes(core)
+    trimming.freed_bytes = trimming.left_bytes = untrimmed_bytes(core)
+    trimming.given_bytes = 0
     core.trimmed_bytes = core.memory.used_bytes
 
 
@@ -125,6 +145,7 @@ cdef bint give_piece(Trimming *trimming) noexcept nogil:
         trimming.left_bytes -= piece.size
     ranvier_drop_pages(piece + 1, piece.size - sizeof(Piece))
     trimming.given_total += 1
+    trimming.given_bytes += piece.size
     return True
 
 
@@ -145,8 +166,9 @@ cdef void trim_step(Core *core, Trimming *trimming) noexcept:
                 trimming.piece_bytes //= 4
         elif not free_piece(trimming):
             trimming.on = False
-            if trimming.whole:
-                trim(core)
+            if trimming.whole and (core.memory.used_bytes <= FEW_HOLES_BYTES
+                                   or trimming.given_bytes >= trimming.freed_bytes // 2):
+                trim(core, trimming)
             return
 
 

@@ -404,10 +404,15 @@ cdef class Engine:
         """
         trimming_begin(&self.core, &self.trimming, whole)
 
-    def trim_memory(self) -> None:
-        """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte."""
+    def trim_memory(self, at_any_cost: bool = False) -> None:
+        """Give the allocator's free memory back to the system; costs about half a millisecond a megabyte.
+
+        Not while that is known to take longer, unless `at_any_cost`.
+        """
+        if at_any_cost:
+            self.trimming.costly_bytes = 0
         with nogil:
-            trim(&self.core)
+            trim(&self.core, &self.trimming)
 
     def turn_histogram(self) -> dict[int, int]:
         """Thread CPU time of the turns so far: lower bound of the bucket in microseconds (0, 2, 4, 8, ...) -> turns."""

@@ -42,8 +42,9 @@ class Cron:
     def _trim(self, commands: int) -> None:
         """The allocator keeps what is freed; a crowd of clients that left gives it back to the system.
 
-        A little goes at once, in a millisecond or two; more goes in pieces, over many turns, and what lies between the
-        pieces follows when it cannot be much, or, a bit more of it, while nobody asks for anything.
+        A little goes at once where not much is in use, in a millisecond or two; else it goes in pieces, over many
+        turns, and what lies between the pieces follows when it cannot be much, or, a bit more of it, while nobody asks
+        for anything.
         """
         engine = self._server.engine
         idle, self._commands = commands - self._commands <= IDLE_COMMANDS, commands
@@ -53,7 +54,7 @@ class Cron:
         if engine.monotonic_ms - self._trimmed_ms < limits.TRIM_PAUSE_MILLISECONDS:
             return
         self._trimmed_ms = engine.monotonic_ms
-        if freed_bytes <= limits.TRIM_AT_ONCE_BYTES:
+        if freed_bytes <= limits.TRIM_AT_ONCE_BYTES and engine.used_memory_bytes <= limits.TRIM_AT_ONCE_USED_BYTES:
             engine.trim_memory()
         else:
             engine.begin_trim(

@@ -338,7 +338,7 @@ class Server:
 
     def purge_memory(self) -> None:
         """MEMORY PURGE: takes as long as it takes, which whoever asks knows."""
-        self.engine.trim_memory()
+        self.engine.trim_memory(at_any_cost=True)
 
     def sleep(self, seconds: float) -> None:
         """DEBUG SLEEP: everything stands still."""
