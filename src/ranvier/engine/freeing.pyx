@@ -52,9 +52,10 @@ cdef extern from *:
         if (begin < end)
             madvise((void *)begin, end - begin, MADV_DONTNEED);
     }
-    /* Larger than what a thread caches, so that the list of freed chunks is gone through. */
+    /* Larger than what a thread caches, so that the list of freed chunks is gone through; and so large that hardly
+       any of them is of just this size, which would end it. */
     static void ranvier_sort_free_chunks(void) {
-        void *volatile chunk = malloc(1040);
+        void *volatile chunk = malloc(33000);
         free(chunk);
     }
     #else
