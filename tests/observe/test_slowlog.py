@@ -1,9 +1,10 @@
-"""The slow log keeps the newest entries, trimmed, and shows no secrets."""
+"""The slow log keeps the newest entries, cut, and shows no secrets."""
 
 import pytest
 
+from harness.process import StartServer
 from ranvier.observe.redaction import REDACTED, redact
-from ranvier.observe.slowlog import Slowlog, trim_arguments
+from ranvier.observe.slowlog import Slowlog
 
 
 def note(slowlog: Slowlog, *args: bytes) -> None:
@@ -38,12 +39,24 @@ def test_a_smaller_limit_drops_the_oldest_and_reset_keeps_counting() -> None:
     assert len(slowlog) == 0
 
 
-def test_arguments_are_trimmed_as_the_reference_does() -> None:
-    assert trim_arguments([b"%d" % i for i in range(32)]) == tuple(b"%d" % i for i in range(32))
-    trimmed = trim_arguments([b"mset"] + [b"%d" % i for i in range(40)])
-    assert len(trimmed) == 32
-    assert trimmed[30:] == (b"29", b"... (10 more arguments)")
-    assert trim_arguments([b"x" * 128, b"x" * 200]) == (b"x" * 128, b"x" * 128 + b"... (72 more bytes)")
+@pytest.mark.parametrize("kind", ["slow", "large-request", "large-reply"])
+def test_arguments_are_cut_as_the_reference_does(start_server: StartServer, kind: str) -> None:
+    options = ("--commandlog-execution-slower-than", "0", "--commandlog-request-larger-than", "0",
+               "--commandlog-reply-larger-than", "0")
+    with start_server(*options).connect() as ours, start_server(*options, kind="valkey").connect() as theirs:
+        for wire in (ours, theirs):
+            wire.call("COMMANDLOG", "RESET", kind)
+            wire.call("MGET", *(str(n) for n in range(31)))
+            wire.call("MGET", *(str(n) for n in range(32)))
+            wire.call("MSET", "k" * 128, "v" * 129, "a", "v" * 3_000_000)
+            wire.call("AUTH", "x" * 200, "y" * 200)
+        shown = [
+            [(entry.items[2].number if kind == "large-request" else None, entry.items[3].plain())
+             for entry in wire.call("COMMANDLOG", "GET", "4", kind).items]
+            for wire in (ours, theirs)
+        ]
+    assert shown[0] == shown[1]
+    assert len(shown[0]) == 4
 
 
 @pytest.mark.parametrize(("line", "shown"), [

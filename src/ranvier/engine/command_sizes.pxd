@@ -1,6 +1,7 @@
-"""Requests and replies that are large enough for a log (COMMANDLOG): the cheap look that every command gets."""
+"""Commands that are slow or large enough for a log (COMMANDLOG): the cheap look that every command gets."""
 
 from libc.stddef cimport size_t
+from libc.stdint cimport int64_t
 
 from ranvier.engine.core cimport Call
 
@@ -9,7 +10,7 @@ cdef enum:
 
 
 cdef inline size_t request_bytes(const Call *call) noexcept nogil:
-    """No less than what the request takes."""
+    """No less than what the request takes in the protocol; `request_size` knows what it does."""
     cdef size_t size = (call.count + 1) * OVERHEAD_BYTES, i
     for i in range(call.count):
         size += call.args[i].length
@@ -23,3 +24,5 @@ cdef inline bint seems_large(const Call *call, size_t owed) noexcept nogil:
 
 # Tell of a command that seems large.
 cdef void count_size(Call *call, size_t owed) noexcept
+# Tell of a command that took so long.
+cdef void tell_slow(Call *call, int64_t nanoseconds) noexcept

@@ -17,7 +17,7 @@ from libc.string cimport memchr, memcpy
 
 from ranvier.engine.client cimport ClientHandle
 from ranvier.engine.clocks cimport now_ns
-from ranvier.engine.command_sizes cimport count_size, seems_large
+from ranvier.engine.command_sizes cimport count_size, seems_large, tell_slow
 from ranvier.engine.command_table cimport NAME_BYTES, CommandTable
 from ranvier.engine.core cimport (
     AFTER_CLOSE,
@@ -508,8 +508,7 @@ cdef void count_time(Call *call):
     if core.latency_tracking:
         latency_note(call.command, taken, 1)
     if 0 <= core.slow_nanoseconds <= taken:
-        (<object>core.hooks).slow(
-            <ClientHandle>call.client.handle, <object>call.command.record, arguments(call, 0), taken // 1000)
+        tell_slow(call, taken)
 
 
 cdef list arguments(Call *call, size_t first):

@@ -1,4 +1,4 @@
-"""The logs of slow and of large commands: the newest entries, trimmed so that no command can make a log large."""
+"""The logs of slow and of large commands: the newest entries, of which `engine/command_sizes` keeps each small."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from ranvier.limits import SLOWLOG_ARGUMENT_BYTES, SLOWLOG_ARGUMENTS
-
 DEFAULT_ENTRIES: Final = 128        # commandlog-...-max-len
 KINDS: Final = ("slow", "large-request", "large-reply")
 
 
 @dataclass(frozen=True, slots=True)
 class SlowlogEntry:
-    """One command. `value`: microseconds, or bytes of request or reply. `args` are trimmed, the name included."""
+    """One command. `value`: microseconds, or bytes of request or reply. `args` are cut, the name included."""
 
     id: int
     wall_seconds: int
@@ -24,24 +22,6 @@ class SlowlogEntry:
     args: tuple[bytes, ...]
     client_address: str
     client_name: bytes
-
-
-def trim_arguments(args: Sequence[bytes]) -> tuple[bytes, ...]:
-    """At most 32 arguments of 128 bytes; what is left out is said in words, as the reference servers do."""
-    kept = list(args)
-    if len(kept) > SLOWLOG_ARGUMENTS:
-        left = len(kept) - (SLOWLOG_ARGUMENTS - 1)
-        kept[SLOWLOG_ARGUMENTS - 1:] = [b"... (%d more arguments)" % left]
-    return tuple(
-        arg if len(arg) <= SLOWLOG_ARGUMENT_BYTES
-        else arg[:SLOWLOG_ARGUMENT_BYTES] + b"... (%d more bytes)" % (len(arg) - SLOWLOG_ARGUMENT_BYTES)
-        for arg in kept
-    )
-
-
-def request_bytes(args: Sequence[bytes]) -> int:
-    """What a request takes in the protocol, if it came as an array of bulk strings."""
-    return len(b"*%d\r\n" % len(args)) + sum(len(b"$%d\r\n" % len(arg)) + len(arg) + 2 for arg in args)
 
 
 class Slowlog:
@@ -65,9 +45,9 @@ class Slowlog:
 
     def note(self, value: int, args: Sequence[bytes], client_address: str, client_name: bytes,
              wall_seconds: int) -> None:
-        """Keep a command. `args` begin with its name and hold no secrets any more (see `observe/redaction`)."""
+        """Keep a command. `args` begin with its name, and hold no secrets any more (see `observe/redaction`)."""
         self._entries.appendleft(SlowlogEntry(
-            self._next_id, wall_seconds, value, trim_arguments(args), client_address, client_name,
+            self._next_id, wall_seconds, value, tuple(args), client_address, client_name,
         ))
         self._next_id += 1
 

@@ -19,7 +19,6 @@ from ranvier.limits import ERROR_CODES
 from ranvier.observe.closed import ClosedClient, trim_name
 from ranvier.observe.log import NOTICE, VERBOSE, WARNING
 from ranvier.observe.redaction import redact
-from ranvier.observe.slowlog import request_bytes
 from ranvier.server.accept import read_proxy_header, refuse_proxy
 
 if TYPE_CHECKING:
@@ -187,30 +186,38 @@ class EngineHooks:
         """The command line as it may be shown."""
         return redact(arguments)
 
-    def slow(self, client: ClientHandle, command: Command, arguments: list[bytes], microseconds: int) -> None:
-        """A command took longer than the slow log's threshold, or the latency monitor's."""
+    def slow(self, client: ClientHandle, command: Command, arguments: list[bytes], count: int,
+             microseconds: int) -> None:
+        """A command took longer than the slow log's threshold, or the latency monitor's.
+
+        `arguments`: the first of `count`, cut as the log keeps them.
+        """
         server = self._server
         threshold = server.configuration.slowlog_log_slower_than_microseconds
         if 0 <= threshold <= microseconds and "skip_commandlog" not in command.flag_set:
-            self._log_command("slow", client, arguments, microseconds)
+            self._log_command("slow", client, arguments, count, microseconds)
         event = "fast-command" if "fast" in command.flag_set else "command"
         server.latency.note(event, microseconds // 1000, server.engine.wall_ms // 1000)
 
-    def large(self, client: ClientHandle, arguments: list[bytes], reply_bytes: int) -> None:
-        """A request, or what it was replied, may be larger than the thresholds of such logs."""
+    def large(self, client: ClientHandle, arguments: list[bytes], count: int, request_bytes: int,
+              reply_bytes: int) -> None:
+        """A request, or what it was replied, may be larger than the thresholds of such logs; see `slow`."""
         configuration = self._server.configuration
-        sizes = {"large-request": request_bytes(arguments), "large-reply": reply_bytes}
+        sizes = {"large-request": request_bytes, "large-reply": reply_bytes}
         thresholds = {
             "large-request": configuration.commandlog_request_larger_than_bytes,
             "large-reply": configuration.commandlog_reply_larger_than_bytes,
         }
         for kind, size in sizes.items():
             if 0 <= thresholds[kind] <= size:
-                self._log_command(kind, client, arguments, size)
+                self._log_command(kind, client, arguments, count, size)
 
-    def _log_command(self, kind: str, client: ClientHandle, arguments: list[bytes], value: int) -> None:
+    def _log_command(self, kind: str, client: ClientHandle, arguments: list[bytes], count: int, value: int) -> None:
+        shown = redact(arguments)
+        if len(arguments) < count:
+            shown.append(b"... (%d more arguments)" % (count - len(arguments)))
         self._server.command_logs[kind].note(
-            value, redact(arguments), client.address, client.name, self._server.engine.wall_ms // 1000
+            value, shown, client.address, client.name, self._server.engine.wall_ms // 1000
         )
 
     def latency_event(self, event: bytes, milliseconds: int) -> None:
