@@ -172,7 +172,11 @@ class Wire:
 
     def has_input(self, wait_seconds: float = 0.0) -> bool:
         """Whether bytes (or the end) are there to be read, within `wait_seconds`."""
-        return self._position < len(self._buffer) or bool(select.select([self.socket], [], [], wait_seconds)[0])
+        if self._position < len(self._buffer):
+            return True
+        poll = select.poll()     # select() knows descriptors below 1,024 only
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(wait_seconds * 1000))
 
     # Ending
 
