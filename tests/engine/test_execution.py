@@ -34,7 +34,8 @@ def bulk(text: bytes) -> bytes:
 
 
 def add_command(server: Server, name: str, handler: Handler) -> None:
-    server.engine.add_command(name, -1, 0, (0, 0, 0), handler, None, container=False, skip_slowlog=True, quick=False)
+    record = server.commands[b"echo"].command      # what a hook asks of a command that was slow
+    server.engine.add_command(name, -1, 0, (0, 0, 0), handler, record, container=False, skip_slowlog=True, quick=False)
 
 
 # ---- a handler that goes too far ------------------------------------------------------------------------------------
