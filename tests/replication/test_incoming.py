@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.fake_primary import AGREED, ID, FakePrimary, advance, fake_primary, until
+from harness.fake_primary import AGREED, ID, FakePrimary, advance, until
 from harness.memory import hear_log, memory_client, memory_server, read_replies, turn
 from harness.process import parse_info
 from harness.wire import encode_command
 from ranvier.server.server import Server
 from ranvier.shells.memory import MemoryClient
+from replication.replica_room import a_primary, follow  # noqa: F401, fixtures
 
 KEYS = 3000
 AT_ONCE, BESIDE = "disabled", "swapdb"
@@ -41,12 +42,6 @@ def a_server(load: str) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(name="primary")
-def a_primary(server: Server) -> Iterator[FakePrimary]:
-    with fake_primary(server) as primary:
-        yield primary
-
-
 @pytest.fixture(name="client")
 def a_client(server: Server) -> Iterator[MemoryClient]:
     with memory_client(server) as client:
@@ -55,7 +50,7 @@ def a_client(server: Server) -> Iterator[MemoryClient]:
 
 
 def begin(client: MemoryClient, primary: FakePrimary, snapshot: bytes, replication_id: str = ID) -> None:
-    assert client.talk(encode_command("REPLICAOF", "127.0.0.1", primary.port)) == b"+OK\r\n"
+    follow(client, primary)
     primary.accept()
     primary.send(AGREED + b"+FULLRESYNC %b 7\r\n$%d\r\n" % (replication_id.encode(), len(snapshot)) + snapshot)
 
